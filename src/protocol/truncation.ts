@@ -1,0 +1,20 @@
+/**
+ * Ranges of LSNs that recoveries annulled. Durable and a list: one number is not enough, as a copy may return after
+ * several recoveries and must know what each of them cut (SIGMOD 2018, section 2.4; Neon's term history).
+ */
+import { type Lsn, maxLsn } from './lsn.ts'
+
+export interface Truncation {
+  /** The volume epoch whose opening cut this range. */
+  readonly epoch: number
+  /** The range is (from, to]: `from` was the VDL, `to` at least any LSN ever given out. */
+  readonly from: Lsn
+  readonly to: Lsn
+}
+
+export const isAnnulled = (truncations: readonly Truncation[], at: Lsn): boolean =>
+  truncations.some((t) => at > t.from && at <= t.to)
+
+/** The end of all ranges: new LSNs start above it. */
+export const annulledTo = (truncations: readonly Truncation[], floor: Lsn): Lsn =>
+  truncations.reduce((end, t) => maxLsn(end, t.to), floor)
