@@ -55,18 +55,21 @@ export const STAGES: readonly Stage[] = [
     include: ['{src,test,sim,bench,scripts}/**/*.test.ts'],
     exclude: ['sim/mutants.test.ts', 'test/processes/**'],
     atOnce: availableParallelism(),
-    fileLimitMs: 3 * MINUTE_MS,
+    testLimitMs: MINUTE_MS,
+    stageLimitMs: 4 * MINUTE_MS,
   }),
   simulation,
   tests('mutants', 'rules broken on purpose, which the simulator must notice', {
     include: ['sim/mutants.test.ts'],
     atOnce: 1,
-    fileLimitMs: 10 * MINUTE_MS,
+    testLimitMs: 5 * MINUTE_MS,
+    stageLimitMs: 10 * MINUTE_MS,
   }),
   tests('processes', 'real processes, disks and sockets', {
     include: ['test/processes/*.test.ts'],
     // They measure time and kill processes: one at a time.
     atOnce: 1,
-    fileLimitMs: 5 * MINUTE_MS,
+    testLimitMs: 3 * MINUTE_MS,
+    stageLimitMs: 8 * MINUTE_MS,
   }),
 ]

@@ -8,8 +8,10 @@ export interface TestFiles {
   readonly exclude?: readonly string[]
   /** Files that run at the same time. */
   readonly atOnce: number
-  /** One file may take this long. */
-  readonly fileLimitMs: number
+  /** A test that takes longer has failed. */
+  readonly testLimitMs: number
+  /** After this all that still runs is killed: a test in an endless loop, or a process with a timer left behind. */
+  readonly stageLimitMs: number
 }
 
 /** The files of a stage, sorted; with `only`, those whose path contains one of the texts. */
@@ -20,13 +22,20 @@ export function findTestFiles(files: TestFiles, only: readonly string[]): string
 }
 
 /** Runs files of `node:test`, each in a process of its own, and counts their tests (suites are not counted). */
-export function runTestFiles(paths: readonly string[], { atOnce, fileLimitMs }: TestFiles): Promise<Tally> {
+export function runTestFiles(
+  paths: readonly string[],
+  { atOnce, testLimitMs, stageLimitMs }: TestFiles,
+): Promise<Tally> {
   return new Promise((resolve, reject) => {
-    // Without this, test files would go on running after we were stopped.
     const stopped = new AbortController()
     const stop = (): void => stopped.abort()
+    // Test files would go on running after we were stopped.
     process.once('exit', stop)
-    const events = run({ files: [...paths], concurrency: atOnce, timeout: fileLimitMs, signal: stopped.signal })
+    const limit = setTimeout(() => {
+      console.log(`the test files that still run after ${stageLimitMs / 1000} s are stopped`)
+      stop()
+    }, stageLimitMs)
+    const events = run({ files: [...paths], concurrency: atOnce, timeout: testLimitMs, signal: stopped.signal })
     let tally = NOTHING
     events.on('test:summary', ({ file, counts, success }) => {
       // One summary for each file, then one without a name for all.
@@ -43,8 +52,9 @@ export function runTestFiles(paths: readonly string[], { atOnce, fileLimitMs }: 
     report.on('data', (text: string | Uint8Array) => process.stdout.write(text))
     report.on('error', reject)
     report.on('end', () => {
+      clearTimeout(limit)
       process.removeListener('exit', stop)
-      resolve(tally)
+      resolve(stopped.signal.aborted && tally.failed === 0 ? { ...tally, failed: 1 } : tally)
     })
   })
 }
