@@ -9,8 +9,8 @@ import {
   LINES_MAX,
   namesWithoutSubject,
   pureProblems,
-} from './houseRules.ts'
-import { isTest, parseSource, root, sourceFiles } from './sourceFile.ts'
+} from './house-rules.ts'
+import { isTest, parseSource, root, sourceFiles } from './source-file.ts'
 
 const source = sourceFiles('src/**/*.ts')
 const inHouse = (name: string) => source.filter(({ path }) => path.startsWith(`src/${name}/`) && !isTest(path))

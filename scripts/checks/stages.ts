@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { checkWithTally, checkWithTool } from './program.ts'
 import { NOTHING, ONE_FAILED, ONE_SKIPPED, type Tally } from './tally.ts'
-import { findTestFiles, runTestFiles, type TestFiles } from './testFiles.ts'
+import { findTestFiles, runTestFiles, type TestFiles } from './test-files.ts'
 
 /** Limits are for a busy machine with 2 cores: several times what a stage is expected to take. */
 const MINUTE_MS = 60_000

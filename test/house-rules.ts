@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { isTest, type SourceFile } from './sourceFile.ts'
+import { isTest, type SourceFile } from './source-file.ts'
 
 /** From the ground up: each imports only from itself and from those before it (docs/architecture.md). */
 export const HOUSES: readonly string[] = [
