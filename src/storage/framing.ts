@@ -1,0 +1,168 @@
+/**
+ * Messages on a stream of bytes. Both ends send the preamble first: magic 'BORL', u16 version, u16 0. Then each
+ * message is `u32 length (of what follows), u8 type, body`, little endian.
+ *
+ * Hot path: every message of the wire is cut out here. A chunk that holds whole messages is not copied; only a message
+ * that began in an earlier chunk is gathered in a buffer of the decoder's own.
+ */
+import { invariant, VolumeError } from '../protocol/errors.ts'
+
+export const WIRE_VERSION = 1
+export const PREAMBLE_BYTES = 8
+/** Bytes in front of the type byte. */
+export const FRAME_HEADER_BYTES = 4
+/** Above any piece of a layer or of a log that is asked for at once, and far below what would hurt. */
+export const FRAME_BYTES_MAX = 64 << 20
+
+/** Own buffers over this are given back when they are empty. */
+const KEPT_BYTES_MAX = 1 << 20
+const OWN_BYTES_MIN = 4096
+const MAGIC = 0x4c52_4f42 // 'BORL' read as a little-endian u32
+
+export function preamble(version = WIRE_VERSION): Uint8Array {
+  const bytes = new Uint8Array(PREAMBLE_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, MAGIC, true)
+  view.setUint16(4, version, true)
+  return bytes
+}
+
+/** Throws `UnsupportedFormat` unless the other end speaks what we speak. */
+function checkPreamble(view: DataView, at: number): void {
+  if (view.getUint32(at, true) !== MAGIC) {
+    throw new VolumeError('UnsupportedFormat', 'the other end does not speak the storage protocol')
+  }
+  const version = view.getUint16(at + 4, true)
+  if (version !== WIRE_VERSION || view.getUint16(at + 6, true) !== 0) {
+    throw new VolumeError('UnsupportedFormat', `the other end speaks version ${version}, not ${WIRE_VERSION}`)
+  }
+}
+
+/** Length of a message given in parts, without the length field. */
+export function partsBytes(parts: readonly Uint8Array[]): number {
+  let bytes = 0
+  for (let i = 0; i < parts.length; i++) bytes += parts[i]!.length
+  return bytes
+}
+
+/** Writes length and parts at `at`, which must have room for 4 bytes more than the parts. Answers the end. */
+export function writeFrame(into: Uint8Array, at: number, parts: readonly Uint8Array[], bytes: number): number {
+  into[at] = bytes
+  into[at + 1] = bytes >>> 8
+  into[at + 2] = bytes >>> 16
+  into[at + 3] = bytes >>> 24
+  let end = at + FRAME_HEADER_BYTES
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i]!
+    into.set(part, end)
+    end += part.length
+  }
+  return end
+}
+
+/**
+ * Cuts a stream into messages: `push` a chunk, then `next` until it answers false. After an exception the stream is of
+ * no use: close it.
+ */
+export class FrameDecoder {
+  /** The message found by `next`, valid until the next `push`. */
+  type = 0
+  body: Uint8Array = NOTHING
+
+  readonly #frameBytesMax: number
+  #preambleSeen = false
+  /** Where bytes are taken from: the chunk that was pushed last, or `#own`. */
+  #bytes: Uint8Array = NOTHING
+  #view: DataView = NOTHING_VIEW
+  #start = 0
+  #end = 0
+  /** A message that began in an earlier chunk is gathered here. */
+  #own: Uint8Array = NOTHING
+
+  constructor(frameBytesMax = FRAME_BYTES_MAX) {
+    this.#frameBytesMax = frameBytesMax
+  }
+
+  /** Takes a chunk, which may change again once `next` has answered false. */
+  push(chunk: Uint8Array): void {
+    if (this.#start === this.#end) {
+      this.#use(chunk, 0, chunk.length)
+      return
+    }
+    invariant(this.#bytes === this.#own, 'a chunk was pushed before the one before was cut up')
+    this.#reserve(this.#end + chunk.length)
+    this.#own.set(chunk, this.#end)
+    this.#end += chunk.length
+  }
+
+  /** Finds the next complete message. False: `push` more. */
+  next(): boolean {
+    if (!this.#preambleSeen) {
+      if (this.#end - this.#start < PREAMBLE_BYTES) return this.#wait()
+      checkPreamble(this.#view, this.#start)
+      this.#preambleSeen = true
+      this.#start += PREAMBLE_BYTES
+    }
+    const have = this.#end - this.#start
+    if (have < FRAME_HEADER_BYTES) return this.#wait()
+    const bytes = this.#view.getUint32(this.#start, true)
+    if (bytes === 0 || bytes > this.#frameBytesMax) {
+      throw new VolumeError('BadRequest', `a message of ${bytes} bytes; 1 to ${this.#frameBytesMax} are allowed`)
+    }
+    if (have < FRAME_HEADER_BYTES + bytes) return this.#wait()
+    const from = this.#start + FRAME_HEADER_BYTES
+    this.#start = from + bytes
+    this.type = this.#bytes[from]!
+    this.body = this.#bytes.subarray(from + 1, this.#start)
+    return true
+  }
+
+  /** Bytes of an incomplete message that are held. */
+  get heldBytes(): number {
+    return this.#end - this.#start
+  }
+
+  /** Moves what is left of the chunk to the start of `#own`, so that the chunk may change. */
+  #wait(): false {
+    const left = this.#end - this.#start
+    if (left === 0) {
+      if (this.#own.length > KEPT_BYTES_MAX) this.#own = NOTHING
+      this.#use(NOTHING, 0, 0)
+    } else if (this.#bytes !== this.#own) {
+      const rest = this.#bytes.subarray(this.#start, this.#end)
+      this.#use(this.#own, 0, 0)
+      this.#reserve(left)
+      this.#own.set(rest, 0)
+      this.#use(this.#own, 0, left)
+    } else if (this.#start > 0) {
+      this.#own.copyWithin(0, this.#start, this.#end)
+      this.#use(this.#own, 0, left)
+    }
+    return false
+  }
+
+  /** Grows with the bytes that came, not with the length that was announced: a liar costs only what it sends. */
+  #reserve(bytes: number): void {
+    if (bytes <= this.#own.length) return
+    const grown = new Uint8Array(Math.max(bytes, this.#own.length * 2, OWN_BYTES_MIN))
+    if (this.#bytes === this.#own) {
+      grown.set(this.#own.subarray(0, this.#end))
+      this.#own = grown
+      this.#use(grown, this.#start, this.#end)
+    } else {
+      this.#own = grown
+    }
+  }
+
+  #use(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#bytes !== bytes) {
+      this.#bytes = bytes
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    }
+    this.#start = start
+    this.#end = end
+  }
+}
+
+const NOTHING = new Uint8Array(0)
+const NOTHING_VIEW = new DataView(NOTHING.buffer)
