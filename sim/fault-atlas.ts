@@ -1,0 +1,116 @@
+/**
+ * Where storage faults may strike. A volume that lost all good copies of something cannot be blamed for it, so faults
+ * stay within what the protocol promises to survive: of the members of each protection group that hold good copies, a
+ * read quorum (three of six, a full one among them) is always left, in every set of its membership.
+ *
+ * A copy is not good from the moment it is damaged or loses what it acknowledged until it was seen to be whole again;
+ * a new member is not good until it has caught up. A node that is merely down, cut off or slow still has its copy.
+ */
+import { type GroupConfig, isJoint, readQuorum } from '../src/protocol/group.ts'
+import type { NodeId } from '../src/protocol/lsn.ts'
+import { satisfied } from '../src/protocol/quorum.ts'
+
+/** One segment's place in the fleet. */
+export interface Copy {
+  readonly node: NodeId
+  /** Tells the node's disk from the one it had before. */
+  readonly incarnation: string
+}
+
+export interface AtlasGroup {
+  /** Unique in a run: volume and group. */
+  readonly name: string
+  readonly config: GroupConfig
+}
+
+const copyKey = (group: string, copy: Copy): string => `${group} ${copy.node} ${copy.incarnation}`
+
+/** A read quorum of each single set: while two are in force neither may be left without. */
+function keepsQuorums(config: GroupConfig, isGood: (member: number) => boolean): boolean {
+  if (!isJoint(config)) return satisfied(readQuorum(config), isGood)
+  return config.sets.every((set) => satisfied(readQuorum({ ...config, sets: [set] }), isGood))
+}
+
+export class FaultAtlas {
+  readonly #groups: () => readonly AtlasGroup[]
+  /** Copies that are not good, by `copyKey`. */
+  readonly #bad = new Set<string>()
+  /** How many members of a group may be bad at once, at most: below what a quorum would bear when a run is to be mild. */
+  readonly #badMax: number
+
+  /** @param groups all protection groups of all volumes, as the registry has them now */
+  constructor(groups: () => readonly AtlasGroup[], badMax = 3) {
+    this.#groups = groups
+    this.#badMax = badMax
+  }
+
+  isGood(group: string, copy: Copy): boolean {
+    return !this.#bad.has(copyKey(group, copy))
+  }
+
+  /** Copies of a group that are not good. */
+  badCopies(group: AtlasGroup): Copy[] {
+    return group.config.members.filter((member) => !this.isGood(group.name, member))
+  }
+
+  /** Whether all segments of a node may be damaged or lost now: its log is shared by all of them. */
+  mayDamage(node: NodeId): boolean {
+    return this.mayDamageAll([node])
+  }
+
+  /** Whether several nodes may be hit at once, as when a zone burns down. */
+  mayDamageAll(nodes: readonly NodeId[]): boolean {
+    return this.#groups().every((group) => this.#bearable(group, (copy) => nodes.includes(copy.node)))
+  }
+
+  /** Whether one segment may be damaged, through a file that belongs to it alone. */
+  mayDamageSegment(groupName: string, node: NodeId): boolean {
+    const group = this.#groups().find(({ name }) => name === groupName)
+    return group !== undefined && this.#bearable(group, (copy) => copy.node === node)
+  }
+
+  #bearable({ name, config }: AtlasGroup, hit: (copy: Copy) => boolean): boolean {
+    const struck = config.members.filter(hit)
+    if (struck.length === 0) return true
+    const good = config.members.map((member) => !hit(member) && this.isGood(name, member))
+    const bad = good.filter((isGood) => !isGood).length
+    // A copy that is bad already cannot get worse, but a second blow may keep it from healing for ever.
+    return bad <= this.#badMax && keepsQuorums(config, (member) => good[member] === true)
+  }
+
+  /** A node's disk was damaged, or it forgot what it acknowledged. */
+  damaged(node: NodeId): void {
+    for (const { name, config } of this.#groups()) {
+      for (const member of config.members) if (member.node === node) this.#bad.add(copyKey(name, member))
+    }
+  }
+
+  damagedSegment(groupName: string, copy: Copy): void {
+    this.#bad.add(copyKey(groupName, copy))
+  }
+
+  /** A new member, empty as yet. */
+  joined(groupName: string, copy: Copy): void {
+    this.damagedSegment(groupName, copy)
+  }
+
+  /** The copy was seen to be undamaged, active and as far as its group's acknowledged writes. */
+  healed(groupName: string, copy: Copy): void {
+    this.#bad.delete(copyKey(groupName, copy))
+  }
+
+  /** Whether a change of membership may drop the old set: what stays must hold on its own. */
+  maySettle(group: AtlasGroup, set: readonly number[]): boolean {
+    const alone = { ...group.config, sets: [set] }
+    return satisfied(readQuorum(alone), (member) => this.isGood(group.name, group.config.members[member] as Copy))
+  }
+
+  /** @throws Error when faults went further than they may: a mistake of the simulator, not of the volume. */
+  check(): void {
+    for (const { name, config } of this.#groups()) {
+      if (keepsQuorums(config, (member) => this.isGood(name, config.members[member] as Copy))) continue
+      const bad = config.members.filter((member) => !this.isGood(name, member)).map((member) => member.node)
+      throw new Error(`the simulator damaged too many copies of ${name}: ${bad.join(', ')}`)
+    }
+  }
+}
