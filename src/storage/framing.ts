@@ -117,6 +117,11 @@ export class FrameDecoder {
     return true
   }
 
+  /** The other end has said that it speaks what we speak. */
+  get opened(): boolean {
+    return this.#preambleSeen
+  }
+
   /** Bytes of an incomplete message that are held. */
   get heldBytes(): number {
     return this.#end - this.#start

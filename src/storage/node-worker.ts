@@ -1,0 +1,67 @@
+/** What runs in the thread of one storage node: its folder, its socket, the node, and the loop around them. */
+import { writeSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { NodeId } from '../protocol/lsn.ts'
+import type { CreateNode } from './node-port.ts'
+import { RealDisk } from './real-disk.ts'
+import { formatAddress, listenOn } from './real-socket.ts'
+import { WorkerLoop } from './worker-loop.ts'
+
+export interface NodeWorkerSettings {
+  readonly node: NodeId
+  readonly zone: string
+  /** The node's own folder on disk. */
+  readonly folder: string
+  /** IP address to listen on. */
+  readonly host: string
+  /** 0 picks a free one. */
+  readonly port: number
+  /** IP address that others reach this host by, when that is another than `host`. */
+  readonly advertisedHost?: string
+  /** URL of the module that exports `createStorageNode`. */
+  readonly module: string
+  /** An eventfd of the starter: readable means stop. */
+  readonly stopFd: number
+}
+
+/** Sent to the starter once, when the node listens and has read its disk. */
+export interface NodeReady {
+  readonly address: string
+  readonly incarnation: string
+}
+
+async function loadCreateNode(url: string): Promise<CreateNode> {
+  const module: unknown = await import(url)
+  if (typeof module === 'object' && module !== null && 'createStorageNode' in module) {
+    return module.createStorageNode as CreateNode
+  }
+  throw new Error(`${url} exports no createStorageNode`)
+}
+
+async function main(settings: NodeWorkerSettings): Promise<void> {
+  const createNode = await loadCreateNode(settings.module)
+  const disk = RealDisk.open(settings.folder)
+  try {
+    // Before the node reads its disk, so that who connects meanwhile waits in the backlog instead of being refused.
+    const listener = listenOn({ host: settings.host, port: settings.port })
+    const address = formatAddress({ ...listener.address, host: settings.advertisedHost ?? settings.host })
+    const loop = new WorkerLoop({
+      listener,
+      stopFd: settings.stopFd,
+      // Not console: that goes through the starter's event loop, and this thread never yields to pass it on.
+      log: (line) => writeSync(2, `${settings.node}: ${line}\n`),
+    })
+    try {
+      const node = createNode(loop.env, disk, { node: settings.node, zone: settings.zone, address })
+      parentPort?.postMessage({ address, incarnation: node.incarnation } satisfies NodeReady)
+      loop.run(node)
+      node.close()
+    } finally {
+      loop.close()
+    }
+  } finally {
+    disk.close()
+  }
+}
+
+await main(workerData as NodeWorkerSettings)
