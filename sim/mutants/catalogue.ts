@@ -1,0 +1,5 @@
+/** All mutants. Add one whenever a rule is added, in the file of its house. */
+import type { Mutant } from './mutant.ts'
+import { PROTOCOL_MUTANTS } from './protocol.ts'
+
+export const MUTANTS: readonly Mutant[] = [...PROTOCOL_MUTANTS]
