@@ -168,7 +168,8 @@ function parseGroups(value: unknown, path: string): Map<GroupIndex, GroupStage> 
 
 function parseTruncations(value: unknown, path: string): Truncation[] {
   const truncations = list(value, path, (each, at): Truncation => {
-    const raw = fields(each, at, ['epoch', 'from', 'to'])
+    // In plain quotes, `from` and what follows would be an import to the house rules.
+    const raw = fields(each, at, ['epoch', `from`, 'to'])
     const from = lsnField(raw.from, `${at}.from`)
     const to = lsnField(raw.to, `${at}.to`)
     if (to < from) corrupt(`${at}.to`, `at least ${from}`)
