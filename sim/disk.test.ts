@@ -6,7 +6,7 @@ import { type DiskOptions, SimDisk, SSD_COSTS } from './disk.ts'
 import { type CrashMoment, Effects, SimCrash } from './effects.ts'
 import { Random } from './random.ts'
 
-const OPTIONS: DiskOptions = { capacityBytes: 1 << 20, costs: SSD_COSTS, writeBackChance: 0 }
+const OPTIONS: DiskOptions = { capacityBytes: 1 << 20, costs: SSD_COSTS, writeBackChance: 0, atomicBytes: 512 }
 
 interface Machine {
   readonly sim: SimDisk
@@ -144,6 +144,25 @@ describe('a power cut', () => {
       return [0, 1, 2, 3, 4, 5, 6, 7].map((sector) => after.read(sector * 512, 1)[0]).join('')
     })
     assert.ok(found.size > 30, `${found.size} outcomes`)
+  })
+})
+
+describe('a disk that writes pages whole', () => {
+  it('tears a durable write between pages only', () => {
+    const found = outcomes(
+      (m) => {
+        const file = m.disk.create('a')
+        file.allocate(8_192)
+        file.sync()
+        m.disk.syncFolder('')
+        m.effects.crashAt(m.effects.count + 1, 'during')
+        assert.throws(() => file.writeDurable(0, filled(8_192, 5)), SimCrash)
+        const after = m.restart().disk.open('a')
+        return [0, 4_096].map((page) => [...new Set(after.read(page, 4_096))].join('')).join(' ')
+      },
+      { atomicBytes: 4_096 },
+    )
+    assert.deepEqual([...found].sort(), ['0 0', '0 5', '5 0', '5 5'])
   })
 })
 

@@ -67,7 +67,12 @@ function story(seed: number, crash?: (host: NodeHost) => void) {
     keepAliveUs: 5_000,
     reconnectUs: 1_000,
   })
-  const disk = new SimDisk(random.fork('disk'), { capacityBytes: 1 << 20, costs: SSD_COSTS, writeBackChance: 0 })
+  const disk = new SimDisk(random.fork('disk'), {
+    capacityBytes: 1 << 20,
+    costs: SSD_COSTS,
+    writeBackChance: 0,
+    atomicBytes: 4_096,
+  })
   const stops: unknown[] = []
   const host = new NodeHost({
     config: { node: nodeId('n1'), zone: 'z1', address: 'n1' },

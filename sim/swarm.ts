@@ -3,7 +3,7 @@
  * cluster in which everything goes wrong all the time never gets far enough to show the rarer bugs (swarm testing,
  * Groce et al. 2012).
  */
-import { type DiskCosts, SSD_COSTS } from './disk.ts'
+import { type DiskOptions, SSD_COSTS } from './disk.ts'
 import type { NetworkOptions } from './network.ts'
 import type { Random } from './random.ts'
 
@@ -70,7 +70,7 @@ export interface Swarm {
     readonly gapMs: number
     readonly gossipMs: number
   }
-  readonly disk: { readonly capacityBytes: number; readonly costs: DiskCosts; readonly writeBackChance: number }
+  readonly disk: DiskOptions
   readonly network: NetworkOptions
   readonly registry: { readonly delayUsMax: number; readonly lostReplyChance: number }
   readonly actions: Readonly<Record<Action, number>>
@@ -163,6 +163,7 @@ export function chooseSwarm(random: Random): Swarm {
         perKibUs: SSD_COSTS.perKibUs * factor,
       },
       writeBackChance: random.pick([0, 0.01, 0.3]),
+      atomicBytes: 4_096,
     },
     network: chooseNetwork(random),
     registry: { delayUsMax: random.magnitude(200, 20_000), lostReplyChance: random.pick([0, 0, 0.05, 0.3]) },
