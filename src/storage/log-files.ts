@@ -81,6 +81,8 @@ export class LogFiles {
       return
     }
     const whole = handle.size() === this.#options.fileBytes
+    // Its size may not be durable yet either, if the process was killed while it was made.
+    if (whole) handle.sync()
     handle.close()
     // A spare of another size is one whose making was cut off, or of an earlier setting.
     if (whole) this.#spares.push(Number.parseInt(spare?.[1] as string, 16))
