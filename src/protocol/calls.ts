@@ -18,12 +18,23 @@ export interface VolumeState {
   /** The oldest epoch whose truncation is still listed; a copy that is older cannot catch up by log. */
   readonly truncationsFromEpoch: number
   /** A branch shows its parent at this LSN wherever it has nothing of its own. */
-  readonly parent: { readonly volume: VolumeId; readonly lsn: Lsn } | null
+  readonly parent: Ancestor | null
   /** Where the volume's own log begins: 0, or the LSN it was branched at. */
   readonly base: Lsn
   /** Versions that are not visible at or after this LSN, nor at a pin, may be collected. Never decreases. */
   readonly cutoff: Lsn
   readonly pins: readonly Lsn[]
+  /** The version of the volume's registry cell that cutoff and pins come from: the newest wins. */
+  readonly grantVersion: number
+}
+
+/** Cutoff and pins, as a node is told of them. */
+export type Grant = Pick<VolumeState, 'cutoff' | 'pins' | 'grantVersion'>
+
+/** Where a branch's group shows through: the nearest ancestor that has the group, at the LSN it is seen at. */
+export interface Ancestor {
+  readonly volume: VolumeId
+  readonly lsn: Lsn
 }
 
 export interface SegmentReport {
@@ -40,7 +51,8 @@ export interface SegmentReport {
 export interface LayerSource {
   readonly flushed: Lsn
   readonly completeTo: Lsn
-  readonly layers: readonly unknown[]
+  /** A `LayerManifest`, which only storage nodes read. */
+  readonly layers: unknown
 }
 
 /** A call names its method; this says what goes in and what comes back. */
@@ -49,27 +61,37 @@ export interface Calls {
   fence: { argument: { volume: VolumeId; epoch: number }; value: { vdl: Lsn; segments: readonly SegmentReport[] } }
   /** Adopt an epoch with its truncations; segments of the volume cut their logs. */
   seal: { argument: { state: VolumeState }; value: { segments: readonly SegmentReport[] } }
-  /** Chained records above an LSN (attachment: `encodeSummaries`). */
-  summaries: { argument: { volume: VolumeId; group: GroupIndex; above: Lsn }; value: { scl: Lsn } }
+  /** Chained records above an LSN (attachment: `encodeSummaries`), and the last record at or below it. */
+  summaries: { argument: { volume: VolumeId; group: GroupIndex; above: Lsn }; value: { scl: Lsn; after: Lsn } }
   /** Make or adopt a membership. `create`: the group is new and nothing was ever written to it. */
   configure: {
-    argument: { state: VolumeState; config: GroupConfig; incarnation: string; create: boolean }
+    argument: { state: VolumeState; config: GroupConfig; incarnation: string; create: boolean; below: Ancestor | null }
     value: SegmentReport
   }
   /** Log above `from` in chain order (attachment: records). */
   pull: {
-    argument: { volume: VolumeId; group: GroupIndex; volumeEpoch: number; membershipEpoch: number; from: Lsn; bytesMax: number }
+    argument: {
+      volume: VolumeId
+      group: GroupIndex
+      volumeEpoch: number
+      membershipEpoch: number
+      from: Lsn
+      bytesMax: number
+    }
     value: { report: SegmentReport; vdl: Lsn; logFrom: Lsn }
   }
-  /** The layers of a full segment, held for copying. */
-  layers: { argument: { volume: VolumeId; group: GroupIndex; membershipEpoch: number }; value: LayerSource }
+  /** The layers of a full segment, held for copying; `Conflict` until it has flushed up to `atLeast`. */
+  layers: {
+    argument: { volume: VolumeId; group: GroupIndex; volumeEpoch: number; membershipEpoch: number; atLeast: Lsn }
+    value: LayerSource
+  }
   /** A piece of a layer's file (attachment). */
   layerBytes: {
     argument: { volume: VolumeId; group: GroupIndex; layer: number; offset: number; length: number }
     value: { bytes: number }
   }
   /** New cutoff and pins; durable on the node before anything is deleted. */
-  grant: { argument: { volume: VolumeId; cutoff: Lsn; pins: readonly Lsn[] }; value: Record<string, never> }
+  grant: { argument: { volume: VolumeId } & Grant; value: Record<string, never> }
   /** How far the volume is known to be durable here. */
   head: { argument: { volume: VolumeId }; value: { vdl: Lsn; epoch: number; segments: readonly SegmentReport[] } }
   /** The last consistency point at or before a wall clock time, of a volume's own log; null before its beginning. */
@@ -95,18 +117,23 @@ export interface NodeStatus {
   readonly freeBytes: number
   readonly logBytes: number
   readonly memoryBytes: number
-  readonly volumes: readonly { readonly volume: VolumeId; readonly vdl: Lsn; readonly epoch: number; readonly segments: readonly SegmentReport[] }[]
+  readonly volumes: readonly {
+    readonly volume: VolumeId
+    readonly vdl: Lsn
+    readonly epoch: number
+    readonly segments: readonly SegmentReport[]
+  }[]
   readonly counters: Readonly<Record<string, number>>
 }
 
 export type Method = keyof Calls
 
-type Kind = 'number' | 'string' | 'boolean' | 'array' | 'object'
+type Kind = 'number' | 'string' | 'boolean' | 'array' | 'object' | 'any'
 const SHAPES: { readonly [M in Method]: { readonly [K in keyof Calls[M]['argument']]: Kind } } = {
   fence: { volume: 'number', epoch: 'number' },
   seal: { state: 'object' },
   summaries: { volume: 'number', group: 'number', above: 'number' },
-  configure: { state: 'object', config: 'object', incarnation: 'string', create: 'boolean' },
+  configure: { state: 'object', config: 'object', incarnation: 'string', create: 'boolean', below: 'any' },
   pull: {
     volume: 'number',
     group: 'number',
@@ -115,9 +142,9 @@ const SHAPES: { readonly [M in Method]: { readonly [K in keyof Calls[M]['argumen
     from: 'number',
     bytesMax: 'number',
   },
-  layers: { volume: 'number', group: 'number', membershipEpoch: 'number' },
+  layers: { volume: 'number', group: 'number', volumeEpoch: 'number', membershipEpoch: 'number', atLeast: 'number' },
   layerBytes: { volume: 'number', group: 'number', layer: 'number', offset: 'number', length: 'number' },
-  grant: { volume: 'number', cutoff: 'number', pins: 'array' },
+  grant: { volume: 'number', cutoff: 'number', pins: 'array', grantVersion: 'number' },
   head: { volume: 'number' },
   lsnAt: { volume: 'number', wallClockMs: 'number' },
   digest: { volume: 'number', group: 'number', readPoint: 'number', block: 'number', count: 'number' },
@@ -131,11 +158,16 @@ const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typ
 /** @throws VolumeError `BadRequest` naming the member that is missing or of the wrong kind */
 export function checkArgument<M extends Method>(method: M, argument: unknown): Calls[M]['argument'] {
   const shape: Readonly<Record<string, Kind>> = SHAPES[method]
-  if (typeof argument !== 'object' || argument === null) throw new VolumeError('BadRequest', `${method} takes an object`)
+  if (typeof argument !== 'object' || argument === null)
+    throw new VolumeError('BadRequest', `${method} takes an object`)
   for (const [name, kind] of Object.entries(shape)) {
     const value: unknown = (argument as Record<string, unknown>)[name]
+    if (kind === 'any') continue
     if (kindOf(value) !== kind || (kind === 'number' && !(Number.isSafeInteger(value) && (value as number) >= 0))) {
-      throw new VolumeError('BadRequest', `${method}: ${name} must be ${kind === 'number' ? 'a non-negative integer' : kind}`)
+      throw new VolumeError(
+        'BadRequest',
+        `${method}: ${name} must be ${kind === 'number' ? 'a non-negative integer' : kind}`,
+      )
     }
   }
   return argument as Calls[M]['argument']

@@ -60,7 +60,10 @@ export class Chain<T extends Linked> {
       )
       const other = this.#waiting.get(record.prevGroup)
       if (other !== undefined) {
-        invariant(other.lsn === record.lsn, () => `records ${other.lsn} and ${record.lsn} both follow ${record.prevGroup}`)
+        invariant(
+          other.lsn === record.lsn,
+          () => `records ${other.lsn} and ${record.lsn} both follow ${record.prevGroup}`,
+        )
         return 'known'
       }
       this.#waiting.set(record.prevGroup, record)

@@ -41,7 +41,10 @@ export function diff(before: Uint8Array, next: Uint8Array, out: Uint8Array): num
     do {
       granule++
       w += 4
-    } while (granule < granules && (a[w] !== b[w] || a[w + 1] !== b[w + 1] || a[w + 2] !== b[w + 2] || a[w + 3] !== b[w + 3]))
+    } while (
+      granule < granules &&
+      (a[w] !== b[w] || a[w + 1] !== b[w + 1] || a[w + 2] !== b[w + 2] || a[w + 3] !== b[w + 3])
+    )
     const count = granule - first
     const end = length + RANGE_HEADER_BYTES + count * GRANULE_BYTES
     if (end > out.length) return -1
@@ -72,7 +75,10 @@ export function applyRanges(payload: Uint8Array, block: Uint8Array): void {
 }
 
 /** Applies a FULL or DELTA record to `block`, which holds the version before it (any content, for FULL). */
-export function applyRecord(record: { readonly kind: RecordKind; readonly flags: number; readonly payload: Uint8Array }, block: Uint8Array): void {
+export function applyRecord(
+  record: { readonly kind: RecordKind; readonly flags: number; readonly payload: Uint8Array },
+  block: Uint8Array,
+): void {
   switch (record.kind) {
     case RecordKind.FULL:
       if (record.flags & FLAG_SPARSE) {
@@ -80,7 +86,10 @@ export function applyRecord(record: { readonly kind: RecordKind; readonly flags:
         applyRanges(record.payload, block)
       } else {
         if (record.payload.length !== block.length) {
-          throw new VolumeError('Corrupt', `full record of ${record.payload.length} bytes for a block of ${block.length}`)
+          throw new VolumeError(
+            'Corrupt',
+            `full record of ${record.payload.length} bytes for a block of ${block.length}`,
+          )
         }
         block.set(record.payload)
       }

@@ -6,6 +6,12 @@
 import { invariant } from './errors.ts'
 import { type GroupIndex, type Lsn, maxLsn, ZERO_LSN } from './lsn.ts'
 
+/**
+ * LSNs are never given out above VDL plus this (LAL, SIGMOD 2017, section 4.2.1), so an opening knows a bound for all
+ * that its predecessor may have sent. Part of the format: every writer of a volume has to use the same.
+ */
+export const LSN_ALLOCATION_LIMIT_BYTES = 256 * 1024 * 1024
+
 /** A stretch of the log that lies in one group and ends at `lsn`. */
 interface Stretch {
   readonly group: GroupIndex
@@ -48,6 +54,11 @@ export class Durability {
 
   points(): ReadonlyMap<GroupIndex, Lsn> {
     return this.#points
+  }
+
+  /** A group was added to the volume; its log begins behind `point`. */
+  addGroup(group: GroupIndex, point: Lsn): void {
+    if (!this.#points.has(group)) this.#points.set(group, point)
   }
 
   /** Records of `group` were appended up to `lsn`; `isCpl` when that record ends its mini-transaction. */

@@ -64,12 +64,14 @@ export function checkSet(members: readonly Member[]): void {
 
 function setProblem(members: readonly Member[]): string | undefined {
   if (members.length !== COPIES) return `a protection group has ${COPIES} members, not ${members.length}`
-  if (new Set(members.map((m) => m.node)).size !== COPIES) return 'a node holds at most one segment of a protection group'
+  if (new Set(members.map((m) => m.node)).size !== COPIES)
+    return 'a node holds at most one segment of a protection group'
   const full = members.filter((m) => m.kind === 'full')
   if (full.length !== FULL_COPIES) return `a protection group has ${FULL_COPIES} full segments, not ${full.length}`
   const zones = new Map<string, number>()
   for (const m of members) zones.set(m.zone, (zones.get(m.zone) ?? 0) + 1)
-  if (zones.size !== 3 || [...zones.values()].some((n) => n !== 2)) return 'two segments in each of three zones are needed'
+  if (zones.size !== 3 || [...zones.values()].some((n) => n !== 2))
+    return 'two segments in each of three zones are needed'
   if (new Set(full.map((m) => m.zone)).size !== 3) return 'each zone needs one full segment'
   return undefined
 }

@@ -162,8 +162,8 @@ export interface ReadRequest {
   readonly volumeEpoch: number
   readonly membershipEpoch: number
   readonly readPoint: Lsn
-  /** Where the caller knows it: the last record of the group at or below the read point. 0 leaves it to the node. */
-  readonly minScl: Lsn
+  /** Where the caller knows it: the last record of the group at or below the read point. Null leaves it to the node. */
+  readonly minScl: Lsn | null
 }
 
 export function encodeRead(read: ReadRequest): Uint8Array {
@@ -177,13 +177,14 @@ export function encodeRead(read: ReadRequest): Uint8Array {
   view.setUint32(17, read.volumeEpoch, true)
   view.setUint32(21, read.membershipEpoch, true)
   writeU64(view, 25, read.readPoint)
-  writeU64(view, 33, read.minScl)
+  writeU64(view, 33, read.minScl === null ? 0 : read.minScl + 1)
   return message
 }
 
 export function readRead(body: Uint8Array): ReadRequest {
   need(body, 40, 'READ')
   const view = viewOf(body)
+  const minScl = readU64(view, 32)
   return {
     request: view.getUint32(0, true),
     volume: volumeId(view.getUint32(4, true)),
@@ -192,7 +193,7 @@ export function readRead(body: Uint8Array): ReadRequest {
     volumeEpoch: view.getUint32(16, true),
     membershipEpoch: view.getUint32(20, true),
     readPoint: lsn(readU64(view, 24)),
-    minScl: lsn(readU64(view, 32)),
+    minScl: minScl === 0 ? null : lsn(minScl - 1),
   }
 }
 
@@ -322,8 +323,12 @@ function decodeJson(body: Uint8Array): { request: number; value: unknown; attach
   }
 }
 
-export const encodeCall = (request: number, method: string, argument: unknown, attachment: Uint8Array = EMPTY): Uint8Array[] =>
-  encodeJson(MessageType.CALL, request, { method, argument }, attachment)
+export const encodeCall = (
+  request: number,
+  method: string,
+  argument: unknown,
+  attachment: Uint8Array = EMPTY,
+): Uint8Array[] => encodeJson(MessageType.CALL, request, { method, argument }, attachment)
 
 export function readCall(body: Uint8Array): Call {
   const { request, value, attachment } = decodeJson(body)

@@ -61,9 +61,27 @@ export const visibleFrom = (record: { readonly lsn: Lsn; readonly toCpl: number 
 export const recordBytes = (payloadBytes: number): number => RECORD_HEADER_BYTES + payloadBytes
 
 /** Writes a record at `offset`; answers the offset behind it. The payload is copied. */
-export function encodeRecord(into: Uint8Array, view: DataView, offset: number, header: RecordHeader, payload: Uint8Array): number {
-  const end = offset + RECORD_HEADER_BYTES + payload.length
-  view.setUint32(offset + 4, payload.length, true)
+export function encodeRecord(
+  into: Uint8Array,
+  view: DataView,
+  offset: number,
+  header: RecordHeader,
+  payload: Uint8Array,
+): number {
+  into.set(payload, offset + RECORD_HEADER_BYTES)
+  return sealRecord(into, view, offset, header, payload.length)
+}
+
+/** Writes the header and checksum of a record whose payload is in its place already; answers the offset behind it. */
+export function sealRecord(
+  into: Uint8Array,
+  view: DataView,
+  offset: number,
+  header: RecordHeader,
+  payloadBytes: number,
+): number {
+  const end = offset + RECORD_HEADER_BYTES + payloadBytes
+  view.setUint32(offset + 4, payloadBytes, true)
   view.setUint8(offset + 8, header.kind)
   view.setUint8(offset + 9, header.flags)
   view.setUint16(offset + 10, 0, true)
@@ -75,7 +93,6 @@ export function encodeRecord(into: Uint8Array, view: DataView, offset: number, h
   writeU64(view, offset + 36, header.prevVolume)
   writeU64(view, offset + 44, header.prevGroup)
   writeU64(view, offset + 52, header.prevBlock)
-  into.set(payload, offset + RECORD_HEADER_BYTES)
   view.setUint32(offset, crc32(into.subarray(offset + 4, end)), true)
   return end
 }
@@ -85,7 +102,8 @@ export function encodeRecord(into: Uint8Array, view: DataView, offset: number, h
  * @throws VolumeError `Corrupt` when the bytes are not a whole record with the right checksum.
  */
 export function decodeRecord(bytes: Uint8Array, view: DataView, offset: number): RedoRecord {
-  if (offset + RECORD_HEADER_BYTES > bytes.length) throw new VolumeError('Corrupt', `record header cut off at ${offset}`)
+  if (offset + RECORD_HEADER_BYTES > bytes.length)
+    throw new VolumeError('Corrupt', `record header cut off at ${offset}`)
   const payloadLength = view.getUint32(offset + 4, true)
   const end = offset + RECORD_HEADER_BYTES + payloadLength
   if (payloadLength > PAYLOAD_BYTES_MAX || end > bytes.length) {

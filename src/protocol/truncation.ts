@@ -12,8 +12,12 @@ export interface Truncation {
   readonly to: Lsn
 }
 
+/** The first range that holds an LSN. */
+export const coveredBy = (truncations: readonly Truncation[], at: Lsn): Truncation | undefined =>
+  truncations.find((t) => at > t.from && at <= t.to)
+
 export const isAnnulled = (truncations: readonly Truncation[], at: Lsn): boolean =>
-  truncations.some((t) => at > t.from && at <= t.to)
+  coveredBy(truncations, at) !== undefined
 
 /** The end of all ranges: new LSNs start above it. */
 export const annulledTo = (truncations: readonly Truncation[], floor: Lsn): Lsn =>

@@ -1,0 +1,296 @@
+/**
+ * What a node does when nobody waits for it: fold deltas into images, write memtables as layers, merge layers, collect
+ * garbage, verify checksums. One job at a time, a slice of about a millisecond at a time, so that an append never
+ * waits long (SIGMOD 2017, section 3.3: background work is negatively correlated with foreground work).
+ */
+import { VolumeError } from '../protocol/errors.ts'
+import type { Disk } from './disk.ts'
+import { coalesceOne } from './layers/coalesce.ts'
+import { type CompactionJob, nextCompaction, waitingBytes } from './layers/compaction.ts'
+import { flush } from './layers/flush.ts'
+import type { LayerEdit } from './layers/layer-ref.ts'
+import { scrub } from './layers/scrub.ts'
+import { materialise } from './materialise.ts'
+import type { NodeOptions } from './node-options.ts'
+import type { Segment } from './segment.ts'
+
+interface Job {
+  readonly segment: Segment
+  /** The segment's generation when the job began: a job of an earlier one is void. */
+  readonly generation: number
+  readonly steps: Generator<void, void>
+  /** Log bytes that it turns into layers, to measure how fast that goes. */
+  readonly bytes: number
+}
+
+/** What the work is done for. */
+export interface WorkHost {
+  readonly options: NodeOptions
+  readonly disk: Disk
+  now(): number
+  segments(): Iterable<Segment>
+  count(name: string): void
+  /** A checksum did not match. */
+  damaged(segment: Segment): void
+}
+
+const COALESCE_PER_SLICE = 32
+/** A job that failed is not tried again sooner. */
+const RETRY_MS = 500
+/** Bytes a millisecond until something was measured. */
+const RATE_FIRST = 100_000
+const RATE_WEIGHT = 0.2
+const SCRUB_EVERY_MS = 60 * 60 * 1000
+
+export class BackgroundWork {
+  readonly #host: WorkHost
+  /** Segments that may have something to do. */
+  readonly #touched = new Set<Segment>()
+  readonly #notBefore = new Map<Segment, number>()
+  readonly #wanted = new Set<Segment>()
+  readonly #materialise = new Set<Segment>()
+  #job: Job | undefined
+  #jobMs = 0
+  #bytesPerMs = RATE_FIRST
+  #memoryBytes = 0
+  #applyDelayMs = 0
+  #scrub:
+    | { readonly segment: Segment; readonly generation: number; readonly steps: Generator<number, void> }
+    | undefined
+  #scrubQueue: Segment[] = []
+  #scrubNextMs: number
+  #scrubBudget = 0
+  #lastTickMs: number
+
+  constructor(host: WorkHost) {
+    this.#host = host
+    this.#lastTickMs = host.now()
+    this.#scrubNextMs = host.now() + SCRUB_EVERY_MS
+  }
+
+  /** Memory of all memtables, in bytes. */
+  get memoryBytes(): number {
+    return this.#memoryBytes
+  }
+
+  /** How long it would take to apply what was logged beyond what memory is meant to hold. */
+  get applyDelayMs(): number {
+    return this.#applyDelayMs
+  }
+
+  touched(segment: Segment): void {
+    this.#touched.add(segment)
+  }
+
+  forget(segment: Segment): void {
+    this.#touched.delete(segment)
+    this.#notBefore.delete(segment)
+    this.#wanted.delete(segment)
+    this.#materialise.delete(segment)
+    if (this.#job?.segment === segment) this.#end()
+    if (this.#scrub?.segment === segment) this.#scrub = undefined
+  }
+
+  /** Something waits for this segment's memtable to be in layers. */
+  wantFlush(segment: Segment): void {
+    if (segment.kind !== 'full') return
+    this.#wanted.add(segment)
+    this.#touched.add(segment)
+  }
+
+  /** Copies what the segment shows of its ancestor into its own layers. */
+  wantMaterialised(segment: Segment): void {
+    this.#materialise.add(segment)
+    this.#touched.add(segment)
+  }
+
+  /** Whether a job works on this segment's layers: they must not be replaced under it. */
+  endJobOf(segment: Segment): void {
+    if (this.#job?.segment === segment) this.#end()
+    if (this.#scrub?.segment === segment) this.#scrub = undefined
+  }
+
+  /** Verifies every layer of the node from now on, whatever the hour. */
+  scrubAll(): void {
+    this.#scrubQueue = [...this.#host.segments()].filter((segment) => segment.kind === 'full')
+    this.#scrubBudget = Number.MAX_SAFE_INTEGER
+  }
+
+  tick(): void {
+    const now = this.#host.now()
+    let memory = 0
+    let waiting = 0
+    for (const segment of this.#host.segments()) {
+      memory += segment.memoryBytes
+      if (this.#touched.has(segment)) waiting += waitingBytes(segment.layers)
+    }
+    this.#memoryBytes = memory
+    const { memoryBytesMax, flushBytes, scrubBytesPerSecond } = this.#host.options
+    const unapplied = Math.max(0, memory - Math.max(memoryBytesMax / 2, flushBytes * 2)) + waiting
+    this.#applyDelayMs = Math.min(0xffff_ffff, Math.round(unapplied / this.#bytesPerMs))
+    this.#scrubBudget = Math.min(
+      Math.max(scrubBytesPerSecond, this.#scrubBudget),
+      this.#scrubBudget + ((now - this.#lastTickMs) * scrubBytesPerSecond) / 1000,
+    )
+    this.#lastTickMs = now
+    if (now >= this.#scrubNextMs) {
+      this.#scrubNextMs = now + SCRUB_EVERY_MS
+      this.#scrubQueue = [...this.#host.segments()].filter((segment) => segment.kind === 'full')
+    }
+  }
+
+  /** One slice; true when there is more to do at once. */
+  slice(): boolean {
+    if (this.#job !== undefined && this.#job.generation !== this.#job.segment.generation) this.#end()
+    this.#job ??= this.#next()
+    const job = this.#job
+    if (job === undefined) return this.#scrubSlice()
+    const before = this.#host.now()
+    try {
+      const done = job.steps.next().done === true
+      this.#jobMs += this.#host.now() - before
+      if (done) this.#finished(job)
+    } catch (error) {
+      this.#failed(job.segment, error)
+      this.#job = undefined
+    }
+    return true
+  }
+
+  #end(): void {
+    this.#job?.steps.return()
+    this.#job = undefined
+    this.#jobMs = 0
+  }
+
+  #finished(job: Job): void {
+    if (job.bytes > 0 && this.#jobMs > 0) {
+      this.#bytesPerMs += (job.bytes / this.#jobMs - this.#bytesPerMs) * RATE_WEIGHT
+    }
+    this.#jobMs = 0
+    this.#job = undefined
+  }
+
+  #failed(segment: Segment, error: unknown): void {
+    this.#jobMs = 0
+    if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
+    this.#host.count(`failed${error.code}`)
+    this.#notBefore.set(segment, this.#host.now() + RETRY_MS)
+    if (error.code === 'Corrupt') this.#host.damaged(segment)
+  }
+
+  /** The most urgent job: folding first, as reads and flushes are slow without; then room in memory; then merging. */
+  #next(): Job | undefined {
+    const now = this.#host.now()
+    let compaction: { segment: Segment; job: CompactionJob } | undefined
+    let flushable: Segment | undefined
+    for (const segment of this.#touched) {
+      const notBefore = this.#notBefore.get(segment)
+      if (notBefore !== undefined && now < notBefore) continue
+      if (segment.kind !== 'full' || segment.state === 'rebuilding') {
+        this.#touched.delete(segment)
+        continue
+      }
+      if (segment.memtables.some((memtable) => memtable.coalesceQueue > 0)) {
+        return this.#job_(segment, this.#coalesce(segment), 0)
+      }
+      if (this.#mustFlush(segment) && (flushable === undefined || segment.memoryBytes > flushable.memoryBytes))
+        flushable = segment
+      if (compaction === undefined) {
+        const job = nextCompaction(segment.layers, {
+          ...this.#grant(segment),
+          parentRead: segment.below === null ? undefined : segment.readBelow,
+        })
+        if (job !== undefined) compaction = { segment, job }
+        else if (!this.#isBusy(segment)) this.#touched.delete(segment)
+      }
+    }
+    if (flushable !== undefined) return this.#job_(flushable, this.#flush(flushable), flushable.frozen?.bytes ?? 0)
+    for (const segment of this.#materialise) {
+      if ((this.#notBefore.get(segment) ?? 0) <= now) return this.#job_(segment, this.#materialised(segment), 0)
+    }
+    if (compaction !== undefined)
+      return this.#job_(compaction.segment, this.#compact(compaction.segment, compaction.job), 0)
+    return undefined
+  }
+
+  #job_(segment: Segment, steps: Generator<void, void>, bytes: number): Job {
+    return { segment, generation: segment.generation, steps, bytes }
+  }
+
+  #grant(segment: Segment): { cutoff: number; pins: readonly number[] } {
+    const { cutoff, pins } = segment.volume.state
+    return { cutoff, pins }
+  }
+
+  #isBusy(segment: Segment): boolean {
+    return segment.frozen !== undefined || this.#wanted.has(segment) || this.#materialise.has(segment)
+  }
+
+  /** Sets a memtable aside when it is large, pins old log, or memory is short; answers whether it can be written now. */
+  #mustFlush(segment: Segment): boolean {
+    const { flushBytes, memoryBytesMax } = this.#host.options
+    if (segment.frozen === undefined) {
+      const short = this.#memoryBytes > memoryBytesMax && segment.active.bytes > flushBytes / 4
+      const wanted = this.#wanted.has(segment)
+      if (wanted && segment.active.maxLsn === 0) this.#wanted.delete(segment)
+      if (!(segment.active.bytes >= flushBytes || segment.active.full || short || wanted)) return false
+      segment.freeze()
+    }
+    return segment.canFlush
+  }
+
+  *#coalesce(segment: Segment): Generator<void, void> {
+    for (const memtable of segment.memtables) {
+      for (let n = 1; memtable.coalesceQueue > 0; n++) {
+        coalesceOne(memtable, segment.blocks)
+        if (n % COALESCE_PER_SLICE === 0) yield
+      }
+    }
+  }
+
+  *#flush(segment: Segment): Generator<void, void> {
+    const { frozen, layers } = segment
+    if (frozen === undefined) return
+    const edit = yield* flush({ memtable: frozen, layers, parentRead: segment.readBelow })
+    segment.installFlush(edit)
+    this.#wanted.delete(segment)
+    this.#host.count('flushes')
+  }
+
+  *#compact(segment: Segment, job: CompactionJob): Generator<void, void> {
+    const edit: LayerEdit = yield* job.run()
+    segment.layers.install(edit, () => segment.persist())
+    this.#host.count(job.kind === 'collect' ? 'collections' : 'merges')
+  }
+
+  *#materialised(segment: Segment): Generator<void, void> {
+    yield* materialise(segment)
+    segment.detached()
+    this.#materialise.delete(segment)
+    this.#host.count('materialised')
+  }
+
+  /** Verifies a little, within what is allowed for each second. */
+  #scrubSlice(): boolean {
+    if (this.#scrub !== undefined && this.#scrub.generation !== this.#scrub.segment.generation) this.#scrub = undefined
+    if (this.#scrub === undefined) {
+      const segment = this.#scrubQueue.pop()
+      if (segment === undefined) return false
+      this.#scrub = { segment, generation: segment.generation, steps: scrub(segment.layers) }
+    }
+    if (this.#scrubBudget <= 0) return false
+    const { segment, steps } = this.#scrub
+    try {
+      const step = steps.next()
+      if (step.done === true) {
+        this.#scrub = undefined
+        this.#host.count('scrubbed')
+      } else this.#scrubBudget -= step.value
+    } catch (error) {
+      this.#scrub = undefined
+      this.#failed(segment, error)
+    }
+    return this.#scrubBudget > 0
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Copies the layers of a full segment from a peer: how a fresh member gets its blocks, and how damage is mended.
+ *
+ * The source holds its files for the copier; each piece is verified as a layer when the copy is installed. When a
+ * source fails, the copy begins again with another. The log is not copied: gossip fills what is above.
+ */
+import type { LayerSource } from '../protocol/calls.ts'
+import { invariant, VolumeError } from '../protocol/errors.ts'
+import type { Member } from '../protocol/group.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import { type LayerManifest, type LayerRef, parseLayerManifest } from './layers/layer-ref.ts'
+import type { PeerCalls } from './peer-calls.ts'
+import type { Segment } from './segment.ts'
+
+export type LayerCopyState = 'waiting' | 'asking' | 'copying' | 'done'
+
+/** Small enough that the source is never busy long with it. */
+const PIECE_BYTES = 512 * 1024
+const RETRY_MS = 200
+
+/** What the copier needs of its node. */
+export interface LayerCopyHost {
+  readonly disk: Disk
+  readonly peers: PeerCalls
+  now(): number
+  /** Ends background work on the segment: its layers are about to be replaced. */
+  quiesce(segment: Segment): void
+}
+
+export class LayerCopy {
+  readonly #segment: Segment
+  readonly #host: LayerCopyHost
+  #state: LayerCopyState = 'waiting'
+  #notBeforeMs = 0
+  #next = 0
+  #source: Member | undefined
+  #listing:
+    | {
+        readonly manifest: LayerManifest
+        readonly flushed: LayerSource['flushed']
+        readonly completeTo: LayerSource['completeTo']
+      }
+    | undefined
+  #queue: LayerRef[] = []
+  #file: DiskFile | undefined
+  #offset = 0
+  /** Names of the copied files, by the source's. */
+  readonly #names = new Map<string, string>()
+
+  constructor(segment: Segment, host: LayerCopyHost) {
+    this.#segment = segment
+    this.#host = host
+  }
+
+  get state(): LayerCopyState {
+    return this.#state
+  }
+
+  tick(): void {
+    if (this.#state === 'waiting' && this.#host.now() >= this.#notBeforeMs) this.#ask()
+  }
+
+  #failed(): void {
+    this.#file?.close()
+    this.#file = undefined
+    this.#listing = undefined
+    if (this.#state === 'done') return
+    this.#state = 'waiting'
+    this.#notBeforeMs = this.#host.now() + RETRY_MS
+  }
+
+  /** Runs what an answer brought; what goes wrong with peer or disk begins the copy again. */
+  #guard(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
+      this.#failed()
+    }
+  }
+
+  #ask(): void {
+    const segment = this.#segment
+    const sources = segment.peers().filter((peer) => peer.kind === 'full')
+    if (sources.length === 0) return
+    const source = sources[this.#next++ % sources.length] as Member
+    this.#source = source
+    this.#state = 'asking'
+    const { volume, group, config } = segment
+    this.#host.peers.call(
+      source.address,
+      'layers',
+      {
+        volume: volume.state.volume,
+        group,
+        volumeEpoch: volume.state.epoch,
+        membershipEpoch: config.epoch,
+        // Below its own log, or copied layers and log would leave a gap.
+        atLeast: segment.log.from,
+      },
+      (answer) => {
+        if ('error' in answer) this.#failed()
+        else this.#guard(() => this.#begin(answer.value))
+      },
+    )
+  }
+
+  #begin(source: LayerSource): void {
+    const manifest = parseLayerManifest(source.layers)
+    this.#listing = { manifest, flushed: source.flushed, completeTo: source.completeTo }
+    this.#names.clear()
+    this.#queue = []
+    for (const ref of manifest.refs) {
+      if (this.#names.has(ref.file)) continue
+      this.#names.set(ref.file, `layer-copy-${this.#segment.layers.takeId()}`)
+      this.#queue.push(ref)
+    }
+    this.#state = 'copying'
+    this.#nextFile()
+  }
+
+  #nextFile(): void {
+    const ref = this.#queue[0]
+    if (ref === undefined) {
+      this.#install()
+      return
+    }
+    this.#file = this.#host.disk.create(`${this.#segment.folder}/${this.#names.get(ref.file)}`)
+    this.#offset = 0
+    this.#nextPiece(ref)
+  }
+
+  #nextPiece(ref: LayerRef): void {
+    if (this.#offset >= ref.fileBytes) {
+      this.#file?.sync()
+      this.#file?.close()
+      this.#file = undefined
+      this.#queue.shift()
+      this.#nextFile()
+      return
+    }
+    const length = Math.min(PIECE_BYTES, ref.fileBytes - this.#offset)
+    const { volume, group } = this.#segment
+    this.#host.peers.call(
+      (this.#source as Member).address,
+      'layerBytes',
+      { volume: volume.state.volume, group, layer: ref.id, offset: this.#offset, length },
+      (answer) => {
+        if ('error' in answer || answer.attachment.length !== length) {
+          this.#failed()
+          return
+        }
+        this.#guard(() => {
+          this.#file?.write(this.#offset, answer.attachment)
+          this.#offset += length
+          this.#nextPiece(ref)
+        })
+      },
+    )
+  }
+
+  #install(): void {
+    invariant(this.#listing !== undefined, 'a copy without a listing was installed')
+    const { manifest, flushed, completeTo } = this.#listing
+    const segment = this.#segment
+    this.#host.disk.syncFolder(segment.folder)
+    const refs = manifest.refs.map((ref) => ({ ...ref, file: this.#names.get(ref.file) as string }))
+    this.#host.quiesce(segment)
+    segment.rebuilt({ ...manifest, refs }, flushed, completeTo)
+    this.#state = 'done'
+  }
+}

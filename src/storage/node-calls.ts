@@ -1,0 +1,229 @@
+/** The rare requests of a storage node, each answered at once (`protocol/calls.ts` says what they are). */
+import {
+  type Calls,
+  checkArgument,
+  isMethod,
+  type LayerSource,
+  type Method,
+  type NodeStatus,
+} from '../protocol/calls.ts'
+import { VolumeError } from '../protocol/errors.ts'
+import { type GroupIndex, groupIndex, type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
+import { type Call, encodeResult, encodeSummaries } from '../protocol/message.ts'
+import type { Disk } from './disk.ts'
+import { LayerHolds } from './layer-holds.ts'
+import { digest, encodeDigest } from './layers/digest.ts'
+import { lsnAt } from './layers/wall-clock.ts'
+import type { NodeVolume } from './node-volume.ts'
+import type { Segment } from './segment.ts'
+import type { StorageNode } from './storage-node.ts'
+
+interface Answered<M extends Method> {
+  readonly value: Calls[M]['value']
+  readonly attachment?: Uint8Array
+}
+
+type Handlers = { readonly [M in Method]: (argument: Calls[M]['argument']) => Answered<M> }
+
+/** A pull never answers more, whatever was asked. */
+const PULL_BYTES_MAX = 4 * 1024 * 1024
+const PIECE_BYTES_MAX = 4 * 1024 * 1024
+const DIGEST_COUNT_MAX = 4096
+
+export class NodeCalls {
+  readonly #node: StorageNode
+  readonly #disk: Disk
+  readonly #holds: LayerHolds
+
+  constructor(node: StorageNode, disk: Disk, now: () => number) {
+    this.#node = node
+    this.#disk = disk
+    this.#holds = new LayerHolds(disk, now)
+  }
+
+  /** @throws VolumeError what the caller is told */
+  answer(call: Call): Uint8Array[] {
+    const { method } = call
+    if (!isMethod(method)) throw new VolumeError('BadRequest', `no such call: ${method}`)
+    return this.#dispatch(method, call)
+  }
+
+  #dispatch<M extends Method>(method: M, call: Call): Uint8Array[] {
+    const answered = this.#handlers[method](checkArgument(method, call.argument))
+    return encodeResult(call.request, answered.value, answered.attachment)
+  }
+
+  tick(): void {
+    this.#holds.expire()
+  }
+
+  #volume(id: VolumeId): NodeVolume {
+    const volume = this.#node.volumes.get(id)
+    if (volume === undefined) throw new VolumeError('UnknownSegment', 'the volume is not known here')
+    return volume
+  }
+
+  /** @throws VolumeError unless caller and segment agree on both epochs */
+  #peerSegment(argument: {
+    volume: VolumeId
+    group: GroupIndex
+    volumeEpoch: number
+    membershipEpoch: number
+  }): Segment {
+    const segment = this.#node.needSegment(argument.volume, argument.group)
+    const epoch = segment.volume.checkEpoch(argument.volumeEpoch)
+    if (epoch !== 'Ok') throw new VolumeError(epoch, `volume epoch ${argument.volumeEpoch} is not in force here`)
+    if (argument.membershipEpoch !== segment.config.epoch) {
+      throw new VolumeError(
+        'StaleMembership',
+        `membership epoch ${argument.membershipEpoch}, here ${segment.config.epoch}`,
+      )
+    }
+    return segment
+  }
+
+  readonly #handlers: Handlers = {
+    fence: ({ volume: id, epoch }) => {
+      const volume = this.#volume(id)
+      volume.fence(epoch)
+      return { value: { vdl: volume.vdl, segments: this.#node.reports(id) } }
+    },
+
+    seal: ({ state }) => {
+      const volume = this.#volume(state.volume)
+      const before = volume.state
+      if (volume.seal(state)) this.#node.sealed(volume, before)
+      return { value: { segments: this.#node.reports(state.volume) } }
+    },
+
+    summaries: ({ volume, group, above }) => {
+      const segment = this.#node.needSegment(volume, group)
+      const [first] = segment.records(above, 1)
+      return {
+        value: { scl: segment.scl, after: first?.prevGroup ?? segment.scl },
+        attachment: encodeSummaries(segment.summaries(above)),
+      }
+    },
+
+    configure: ({ state, config, incarnation, create, below }) => {
+      if (incarnation !== this.#node.incarnation) {
+        throw new VolumeError('WrongIncarnation', 'the node that was a member lost its disk; this is another')
+      }
+      let volume = this.#node.volumes.get(state.volume)
+      if (volume === undefined) volume = this.#node.addVolume(state)
+      else {
+        const before = volume.state
+        if (volume.seal(state)) this.#node.sealed(volume, before)
+      }
+      let segment = this.#node.segment(state.volume, config.group)
+      if (segment === undefined) segment = this.#node.addSegment(volume, config, below, !create)
+      else {
+        segment.adopt(config)
+        if (below === null && segment.below !== null && volume.state.parent === null) segment.detached()
+      }
+      return { value: segment.report() }
+    },
+
+    pull: (argument) => {
+      const segment = this.#peerSegment(argument)
+      const pieces: Uint8Array[] = []
+      if (argument.from >= segment.log.from) {
+        for (const record of segment.records(argument.from, Math.min(argument.bytesMax, PULL_BYTES_MAX)))
+          pieces.push(record.encoded)
+      }
+      return {
+        value: { report: segment.report(), vdl: segment.volume.vdl, logFrom: segment.log.from },
+        attachment: Buffer.concat(pieces),
+      }
+    },
+
+    layers: (argument) => {
+      const segment = this.#peerSegment(argument)
+      if (segment.kind !== 'full' || segment.state !== 'active') {
+        throw new VolumeError('SuspectSegment', `a ${segment.state} ${segment.kind} segment is no source`)
+      }
+      if (segment.flushed < argument.atLeast) {
+        this.#node.wantFlush(segment)
+        throw new VolumeError('Conflict', `flushed to ${segment.flushed} so far, ${argument.atLeast} is needed`)
+      }
+      this.#holds.hold(segment)
+      const source: LayerSource = {
+        flushed: segment.flushed,
+        completeTo: segment.flushed,
+        layers: segment.layers.toManifest(),
+      }
+      return { value: source }
+    },
+
+    layerBytes: ({ volume, group, layer, offset, length }) => {
+      const segment = this.#node.needSegment(volume, group)
+      const attachment = this.#holds.read(segment, layer, offset, Math.min(length, PIECE_BYTES_MAX))
+      return { value: { bytes: attachment.length }, attachment }
+    },
+
+    grant: ({ volume, ...grant }) => {
+      this.#volume(volume).adoptGrant(grant)
+      for (const segment of this.#node.segmentsOf(volume)) this.#node.touched(segment)
+      return { value: {} }
+    },
+
+    head: ({ volume: id }) => {
+      const volume = this.#volume(id)
+      return { value: { vdl: volume.vdl, epoch: volume.fencedEpoch, segments: this.#node.reports(id) } }
+    },
+
+    lsnAt: ({ volume, wallClockMs }) => {
+      const segment = this.#node.needSegment(volume, groupIndex(0))
+      segment.checkReadable(ZERO_LSN, null)
+      const found = lsnAt(segment.memtables, segment.layers, wallClockMs, segment.completeTo)
+      return {
+        value: found === undefined ? { lsn: null, wallClockMs: null } : { lsn: found.lsn, wallClockMs: found.wallMs },
+      }
+    },
+
+    digest: ({ volume, group, readPoint, block, count }) => {
+      const segment = this.#node.needSegment(volume, group)
+      segment.checkReadable(readPoint, null)
+      segment.volume.checkReadPoint(readPoint)
+      const end = block + Math.min(count, DIGEST_COUNT_MAX)
+      const blocks = [...digest(segment.blocks, readPoint, block, end)]
+      return {
+        value: { next: end < segment.volume.state.blocksPerGroup ? end : null },
+        attachment: encodeDigest(blocks),
+      }
+    },
+
+    drop: ({ volume }) => {
+      this.#node.dropVolume(volume)
+      return { value: {} }
+    },
+
+    materialise: ({ volume, group }) => {
+      const segment = this.#node.needSegment(volume, group)
+      if (segment.kind === 'full' && segment.below !== null) this.#node.wantMaterialised(segment)
+      return { value: { done: segment.kind !== 'full' || segment.below === null } }
+    },
+
+    status: () => {
+      const node = this.#node
+      const value: NodeStatus = {
+        node: node.identity.node,
+        incarnation: node.incarnation,
+        zone: node.identity.zone,
+        state: node.full ? 'full' : 'ready',
+        applyDelayMs: node.applyDelayMs,
+        freeBytes: this.#disk.freeBytes(),
+        logBytes: node.logBytes,
+        memoryBytes: node.memoryBytes,
+        volumes: [...node.volumes].map(([volume, { vdl, fencedEpoch }]) => ({
+          volume,
+          vdl,
+          epoch: fencedEpoch,
+          segments: node.reports(volume),
+        })),
+        counters: node.counters,
+      }
+      return { value }
+    },
+  }
+}

@@ -1,0 +1,40 @@
+/** Settings of a storage node, with the reasons for their defaults. Sizes in bytes, times in milliseconds. */
+export interface NodeOptions {
+  /** One file of the hot log. Large enough that making the next (zero-filled, 20 ms) is rare. */
+  readonly logFileBytes: number
+  readonly logPageBytes: number
+  /** Log that is flushed already stays this long for peers that fell behind; less is copied as layers. */
+  readonly logRetainBytes: number
+  /** A segment's memtable is written as a layer at this size. */
+  readonly flushBytes: number
+  /** All memtables of the node together; the largest is flushed above, appends are refused at twice that. */
+  readonly memoryBytesMax: number
+  /** Target size of a layer file. */
+  readonly layerBytes: number
+  /** Layer indexes held in memory. */
+  readonly indexCacheBytes: number
+  /** Appends are refused when less is free, so that background work can still make room. */
+  readonly reserveBytes: number
+  /** Bytes of layers verified each second when the node has nothing else to do: 10 GiB in three hours. */
+  readonly scrubBytesPerSecond: number
+  /** A segment with a gap asks its peers after this time: longer than frames of one writer overtake each other. */
+  readonly gapMs: number
+  /** An idle segment compares itself with its peers this often. */
+  readonly gossipMs: number
+}
+
+const MiB = 1024 * 1024
+
+export const DEFAULT_NODE_OPTIONS: NodeOptions = {
+  logFileBytes: 64 * MiB,
+  logPageBytes: 4096,
+  logRetainBytes: 256 * MiB,
+  flushBytes: 32 * MiB,
+  memoryBytesMax: 192 * MiB,
+  layerBytes: 64 * MiB,
+  indexCacheBytes: 64 * MiB,
+  reserveBytes: 256 * MiB,
+  scrubBytesPerSecond: MiB,
+  gapMs: 10,
+  gossipMs: 5000,
+}

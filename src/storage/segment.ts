@@ -1,0 +1,548 @@
+/**
+ * One segment: a node's copy of one protection group of one volume.
+ *
+ * Records come in through the hot log, are chained (SCL), kept in a memtable, and written to layers once they are
+ * known to be durable in the volume. States (docs/spec/volume.md):
+ *
+ *   active      counts in quorums and, when full, serves reads
+ *   suspect     may have lost what it acknowledged: counts nowhere, serves nothing, until gossip has shown that it
+ *               holds all that a read quorum of its healthy peers holds
+ *   rebuilding  a full segment whose blocks are damaged or too old to catch up by log: copies layers from a peer;
+ *               its log still counts
+ */
+import type { Ancestor, SegmentReport } from '../protocol/calls.ts'
+import { Chain } from '../protocol/chain.ts'
+import { invariant, VolumeError } from '../protocol/errors.ts'
+import type { GroupConfig, Member, SegmentKind } from '../protocol/group.ts'
+import {
+  type GroupIndex,
+  groupIndex,
+  type Lsn,
+  maxLsn,
+  minLsn,
+  type VolumeId,
+  volumeName,
+  ZERO_LSN,
+} from '../protocol/lsn.ts'
+import type { RecordSummary } from '../protocol/message.ts'
+import type { RedoRecord } from '../protocol/record.ts'
+import { coveredBy, isAnnulled } from '../protocol/truncation.ts'
+import type { Disk } from './disk.ts'
+import { readState, writeState } from './durable-state.ts'
+import type { LogPosition } from './hot-log.ts'
+import type { BlockVersion } from './layers/chain.ts'
+import type { LayerCache } from './layers/layer-cache.ts'
+import type { LayerEdit, LayerManifest } from './layers/layer-ref.ts'
+import { LayerSet } from './layers/layer-set.ts'
+import { Memtable } from './layers/memtable.ts'
+import { type BlockSource, readBlock } from './layers/read-block.ts'
+import type { NodeVolume } from './node-volume.ts'
+import { SegmentLog } from './segment-log.ts'
+
+export type SegmentState = 'active' | 'suspect' | 'rebuilding'
+
+/** What a segment needs of its node. */
+export interface SegmentHost {
+  readonly disk: Disk
+  readonly node: string
+  readonly incarnation: string
+  readonly layerCache: LayerCache
+  readonly layerBytes: number
+  /** Reads an entry of the hot log. @throws `Corrupt` */
+  readLog(position: LogPosition): Uint8Array
+  /** The last entry of the hot log; null when it is empty. */
+  lastLogEntry(): LogPosition | null
+  /** The segment of another volume in the same group on this node. */
+  sibling(volume: VolumeId, group: GroupIndex): Segment | undefined
+}
+
+/** A record in the chain or waiting for its place, and where it lies in the log. */
+export interface LoggedRecord {
+  readonly lsn: Lsn
+  readonly prevGroup: Lsn
+  readonly record: RedoRecord
+  readonly position: LogPosition
+}
+
+interface Manifest {
+  readonly kind: SegmentKind
+  readonly config: GroupConfig
+  readonly below: Ancestor | null
+  readonly suspect: boolean
+  readonly flushed: Lsn
+  readonly completeTo: Lsn
+  /** Entries of the hot log up to here are not of this segment's history any more. */
+  readonly ignoredLog: LogPosition | null
+  readonly layers: LayerManifest
+}
+
+const FOLDER = 'segments'
+const MANIFEST = 'manifest'
+
+export const segmentFolder = (volume: VolumeId, group: GroupIndex): string => `${FOLDER}/${volumeName(volume)}-${group}`
+
+/** The groups of a volume that a disk has segments of. */
+export function groupsOnDisk(disk: Disk, volume: VolumeId): GroupIndex[] {
+  const prefix = `${volumeName(volume)}-`
+  return disk
+    .list(FOLDER)
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => groupIndex(Number(name.slice(prefix.length))))
+}
+
+export class Segment {
+  readonly volume: NodeVolume
+  readonly group: GroupIndex
+  readonly kind: SegmentKind
+  readonly folder: string
+  readonly layers: LayerSet
+  readonly log: SegmentLog
+  readonly #host: SegmentHost
+  readonly #chain: Chain<LoggedRecord>
+  #config: GroupConfig
+  #below: Ancestor | null
+  #state: SegmentState
+  #active: Memtable
+  #frozen: Memtable | undefined
+  /** All at or below is in layers on disk (full), or on every full member's (tail). */
+  #flushed: Lsn
+  /** Every durable record at or below this LSN is here: read points up to it can be served. */
+  #completeTo: Lsn
+  #ignoredLog: LogPosition | null
+  /** The last record of the group at the durable point last heard of. */
+  #point: { vdl: Lsn; lsn: Lsn }
+  /** Grows whenever blocks or log were replaced, so that a job begun before knows that it is void. */
+  generation = 0
+
+  private constructor(host: SegmentHost, volume: NodeVolume, group: GroupIndex, manifest: Manifest) {
+    this.#host = host
+    this.volume = volume
+    this.group = group
+    this.kind = manifest.kind
+    this.folder = segmentFolder(volume.state.volume, group)
+    this.#config = manifest.config
+    this.#below = manifest.below
+    this.#state = manifest.suspect ? 'suspect' : 'active'
+    this.#flushed = manifest.flushed
+    this.#completeTo = manifest.completeTo
+    this.#ignoredLog = manifest.ignoredLog
+    this.#point = { vdl: manifest.completeTo, lsn: manifest.flushed }
+    this.#chain = new Chain<LoggedRecord>(manifest.flushed)
+    this.log = new SegmentLog(manifest.flushed)
+    this.layers = LayerSet.fromManifest(manifest.layers, {
+      disk: host.disk,
+      folder: this.folder,
+      volume: volume.state.volume,
+      group,
+      blockBytes: volume.state.blockBytes,
+      layerBytes: host.layerBytes,
+      cache: host.layerCache,
+    })
+    this.#active = new Memtable()
+  }
+
+  /**
+   * Makes a new segment on disk.
+   * @param suspect unless nothing was ever written to the group: then an empty segment is a complete one
+   */
+  static create(
+    host: SegmentHost,
+    volume: NodeVolume,
+    config: GroupConfig,
+    below: Ancestor | null,
+    suspect: boolean,
+  ): Segment {
+    const own = config.members.find((m) => m.node === host.node && m.incarnation === host.incarnation)
+    invariant(own !== undefined, 'a segment is made for a member of its group')
+    host.disk.makeFolder(segmentFolder(volume.state.volume, config.group))
+    host.disk.syncFolder(FOLDER)
+    const { base } = volume.state
+    const segment = new Segment(host, volume, config.group, {
+      kind: own.kind,
+      config,
+      below,
+      suspect,
+      flushed: base,
+      completeTo: suspect ? ZERO_LSN : base,
+      ignoredLog: null,
+      // What a branch shows of its ancestor is below its own layers.
+      layers: { ...LayerSet.emptyManifest(), flushedTo: base },
+    })
+    segment.persist()
+    return segment
+  }
+
+  /** The segment as its manifest says, without its log; undefined when it was never completely made, or is lost. */
+  static load(host: SegmentHost, volume: NodeVolume, group: GroupIndex): Segment | undefined {
+    const folder = segmentFolder(volume.state.volume, group)
+    const read = readState(host.disk, folder, MANIFEST)
+    if (read.status === 'absent') return undefined
+    if (read.status === 'damaged') {
+      // A lost segment: its group's members give this node another one, which counts only once it has caught up.
+      host.disk.removeFolder(folder)
+      host.disk.syncFolder(FOLDER)
+      return undefined
+    }
+    const segment = new Segment(host, volume, group, read.value as Manifest)
+    volume.learnVdl(segment.#completeTo)
+    segment.layers.removeStrayFiles()
+    return segment
+  }
+
+  persist(): void {
+    const manifest: Manifest = {
+      kind: this.kind,
+      config: this.#config,
+      below: this.#below,
+      suspect: this.#state === 'suspect',
+      flushed: this.#flushed,
+      completeTo: this.#completeTo,
+      ignoredLog: this.#ignoredLog,
+      layers: this.layers.toManifest(),
+    }
+    writeState(this.#host.disk, this.folder, MANIFEST, manifest)
+  }
+
+  // -------------------------------------------------------------- what it is
+
+  get state(): SegmentState {
+    return this.#state
+  }
+
+  get config(): GroupConfig {
+    return this.#config
+  }
+
+  get below(): Ancestor | null {
+    return this.#below
+  }
+
+  /** Segment complete LSN. */
+  get scl(): Lsn {
+    return this.#chain.scl
+  }
+
+  get flushed(): Lsn {
+    return this.#flushed
+  }
+
+  get completeTo(): Lsn {
+    return this.#completeTo
+  }
+
+  /** Whether something is known to be missing: a gap, or a durable point that is not reached. */
+  get behind(): boolean {
+    return this.#chain.waiting > 0 || this.#point.lsn > this.#chain.scl
+  }
+
+  get waiting(): number {
+    return this.#chain.waiting
+  }
+
+  get active(): Memtable {
+    return this.#active
+  }
+
+  get frozen(): Memtable | undefined {
+    return this.#frozen
+  }
+
+  get memtables(): Memtable[] {
+    return this.#frozen === undefined ? [this.#active] : [this.#active, this.#frozen]
+  }
+
+  get memoryBytes(): number {
+    return this.#active.bytes + (this.#frozen?.bytes ?? 0)
+  }
+
+  get self(): number {
+    return this.#config.members.findIndex((m) => m.node === this.#host.node && m.incarnation === this.#host.incarnation)
+  }
+
+  peers(): Member[] {
+    return this.#config.members.filter((m) => m.node !== this.#host.node)
+  }
+
+  report(): SegmentReport {
+    return {
+      group: this.group,
+      kind: this.kind,
+      scl: this.scl,
+      suspect: this.#state === 'suspect',
+      membershipEpoch: this.#config.epoch,
+      flushed: this.#flushed,
+    }
+  }
+
+  /** The oldest file of the hot log that this segment still needs to survive a restart. */
+  oldestLogFile(): number | undefined {
+    let oldest = this.log.oldestFile(this.#flushed)
+    for (const { position } of this.#chain.waitingRecords()) {
+      if (oldest === undefined || position.file < oldest) oldest = position.file
+    }
+    return oldest
+  }
+
+  // -------------------------------------------------------------- log
+
+  knows(record: RedoRecord): boolean {
+    return this.#chain.knows(record)
+  }
+
+  /** Takes an entry of the hot log that was found there when the node started. */
+  replay(records: readonly RedoRecord[], position: LogPosition): void {
+    const ignored = this.#ignoredLog
+    if (
+      ignored !== null &&
+      (position.file < ignored.file || (position.file === ignored.file && position.offset <= ignored.offset))
+    )
+      return
+    this.insert(
+      records.filter((record) => record.lsn > this.#flushed),
+      position,
+    )
+  }
+
+  /** Takes records that are in the hot log at `position`. Annulled ones are passed over. */
+  insert(records: Iterable<RedoRecord>, position: LogPosition): void {
+    const { truncations } = this.volume.state
+    for (const record of records) {
+      if (truncations.length > 0 && isAnnulled(truncations, record.lsn)) continue
+      this.#chain.offer({ lsn: record.lsn, prevGroup: record.prevGroup, record, position }, this.#chained)
+    }
+  }
+
+  readonly #chained = (logged: LoggedRecord): void => {
+    this.log.chained(logged.record, logged.position)
+    if (this.kind === 'full') this.#active.insert(logged.record)
+  }
+
+  /** The writer says: at durable point `vdl` this group ends at `lsn`. */
+  announced(vdl: Lsn, lsn: Lsn): void {
+    if (vdl < this.#point.vdl) return
+    this.settlePoint()
+    this.#point = { vdl, lsn: maxLsn(lsn, this.#point.lsn) }
+    this.settlePoint()
+  }
+
+  /** The writer says: up to `vdl` nothing was added to this group since the last announcement. */
+  unchanged(vdl: Lsn): void {
+    if (vdl > this.#point.vdl) this.announced(vdl, this.#point.lsn)
+  }
+
+  /** When all that was announced is here, reads up to the announced point can be served. */
+  settlePoint(): void {
+    if (this.#state !== 'suspect' && this.scl >= this.#point.lsn)
+      this.#completeTo = maxLsn(this.#completeTo, this.#point.vdl)
+  }
+
+  /** A read quorum of members holds nothing durable at or below `vdl` that is not here. */
+  provedComplete(vdl: Lsn): void {
+    this.#completeTo = maxLsn(this.#completeTo, vdl)
+  }
+
+  records(above: Lsn, bytesMax: number): Generator<RedoRecord> {
+    return this.log.records(above, this.scl, bytesMax, (position) => this.#host.readLog(position))
+  }
+
+  summaries(above: Lsn): RecordSummary[] {
+    return this.log.summaries(above, this.scl, (position) => this.#host.readLog(position))
+  }
+
+  /**
+   * Cuts the log as the volume's truncations say. Layers are never touched: they hold only what is durable.
+   * @throws VolumeError `Invariant` when a truncation reaches into them
+   */
+  truncate(): void {
+    const { truncations } = this.volume.state
+    // Oldest first, and again: a later opening may have cut deeper than an earlier one that was interrupted.
+    let end = this.scl
+    for (let cut = coveredBy(truncations, end); cut !== undefined; cut = coveredBy(truncations, end)) end = cut.from
+    if (end < this.scl) {
+      invariant(end >= this.#flushed, () => `a truncation at ${end} reaches into layers that hold ${this.#flushed}`)
+      end = this.log.truncate(end, (position) => this.#host.readLog(position))
+      invariant(end >= this.#flushed, () => `the chain would end at ${end}, below what is in layers, ${this.#flushed}`)
+      this.#active.dropAbove(end)
+      this.#frozen?.dropAbove(end)
+    }
+    this.#chain.restart(end, ({ lsn }) => !isAnnulled(truncations, lsn), this.#chained)
+    if (this.#point.lsn > this.scl) this.#point = { vdl: this.#completeTo, lsn: ZERO_LSN }
+    this.generation++
+  }
+
+  /** The history of truncations does not reach back to what this segment knew: only its layers can be believed. */
+  forgetLog(): void {
+    this.#ignoredLog = this.#host.lastLogEntry()
+    this.#active = new Memtable()
+    this.#frozen = undefined
+    this.log.restart(this.#flushed)
+    this.#chain.restart(this.#flushed, () => false, this.#chained)
+    this.generation++
+    if (this.#state === 'suspect') this.persist()
+    else this.becomeSuspect()
+  }
+
+  /** A tail takes up the log at `from`, the lowest that any peer can offer; what is below lies in layers elsewhere. */
+  restartLog(from: Lsn): void {
+    invariant(this.kind === 'tail' && from > this.scl, 'only a tail that is behind starts its log anew')
+    this.#flushed = from
+    this.log.restart(from)
+    this.#chain.restart(from, () => true, this.#chained)
+    this.persist()
+  }
+
+  // -------------------------------------------------------------- memory to disk
+
+  /** Sets the memtable aside to be flushed. Answers whether there is one to flush. */
+  freeze(): boolean {
+    if (this.#frozen === undefined && this.#active.maxLsn > ZERO_LSN) {
+      this.#active.freeze()
+      this.#frozen = this.#active
+      this.#active = new Memtable()
+    }
+    return this.#frozen !== undefined
+  }
+
+  /** Layers may only hold what no recovery can cut. */
+  get canFlush(): boolean {
+    return this.#frozen !== undefined && this.#frozen.maxLsn <= this.volume.vdl
+  }
+
+  /** The frozen memtable was written as layers. */
+  installFlush(edit: LayerEdit): void {
+    invariant(this.#frozen !== undefined && this.canFlush, 'nothing was being flushed')
+    const before = this.#flushed
+    this.#flushed = maxLsn(before, this.#frozen.maxLsn)
+    try {
+      this.layers.install(edit, () => this.persist())
+    } catch (error) {
+      this.#flushed = before
+      throw error
+    }
+    this.#frozen = undefined
+  }
+
+  /** Every full member has all up to `upTo` in layers: a tail need not keep it. */
+  dropFlushedElsewhere(upTo: Lsn): void {
+    const until = minLsn(minLsn(upTo, this.scl), this.volume.vdl)
+    if (this.kind !== 'tail' || until <= this.#flushed) return
+    this.log.dropTo(until)
+    if (this.log.from <= this.#flushed) return
+    this.#flushed = this.log.from
+    this.persist()
+  }
+
+  // -------------------------------------------------------------- reads
+
+  /** All that is known of the segment's blocks, for background work. */
+  get blocks(): BlockSource {
+    return { memtables: this.memtables, layers: this.layers, parentRead: this.readBelow }
+  }
+
+  /**
+   * A block as it was at a read point.
+   * @returns version 0 without bytes when it was never written: it is zeros
+   * @throws VolumeError `ReadPointTooOld`, `ReadPointAhead`, `SuspectSegment`, `Corrupt`
+   */
+  read(block: number, readPoint: Lsn, minScl: Lsn | null): BlockVersion {
+    this.checkReadable(readPoint, minScl)
+    this.volume.checkReadPoint(readPoint)
+    return readBlock(block, readPoint, this.memtables, this.layers, this.readBelow)
+  }
+
+  /** @throws VolumeError unless everything durable at or below the read point is here */
+  checkReadable(readPoint: Lsn, minScl: Lsn | null): void {
+    if (this.kind === 'tail') throw new VolumeError('BadRequest', 'a tail segment holds no blocks')
+    if (this.#state !== 'active') throw new VolumeError('SuspectSegment', `the segment is ${this.#state}`)
+    const complete = readPoint <= this.#completeTo || (minScl !== null && this.scl >= minScl)
+    if (!complete) throw new VolumeError('ReadPointAhead', `complete to ${this.#completeTo}, asked for ${readPoint}`)
+  }
+
+  /** What a branch sees of its ancestor. */
+  readonly readBelow = (block: number, readPoint: Lsn): BlockVersion | undefined => {
+    if (this.#below === null) return undefined
+    const ancestor = this.#host.sibling(this.#below.volume, this.group)
+    if (ancestor === undefined) {
+      throw new VolumeError('ReadPointAhead', `the ancestor ${volumeName(this.#below.volume)} has no segment here yet`)
+    }
+    return ancestor.read(block, minLsn(readPoint, this.#below.lsn), null)
+  }
+
+  // -------------------------------------------------------------- life
+
+  becomeSuspect(): void {
+    if (this.#state === 'suspect') return
+    this.#state = 'suspect'
+    this.#completeTo = ZERO_LSN
+    this.persist()
+  }
+
+  /** Gossip has shown that nothing is missing. */
+  healed(): void {
+    invariant(this.#state === 'suspect', 'only a suspect segment heals')
+    this.#state = 'active'
+    this.persist()
+  }
+
+  /** Blocks are damaged, or the log that is missing is nowhere kept. Reads stop; the log goes on. */
+  beginRebuild(): void {
+    invariant(this.kind === 'full', 'a tail has nothing to rebuild')
+    if (this.#state === 'active') this.#state = 'rebuilding'
+  }
+
+  /**
+   * Copied layers take the place of the old ones.
+   * @param flushed what the source had in layers
+   */
+  rebuilt(layers: LayerManifest, flushed: Lsn, completeTo: Lsn): void {
+    this.layers.replace(layers)
+    this.generation++
+    if (flushed > this.scl) {
+      this.#active = new Memtable()
+      this.#frozen = undefined
+      this.log.restart(flushed)
+      this.#chain.restart(flushed, () => true, this.#chained)
+    } else {
+      this.#reloadMemtable(flushed)
+    }
+    this.#flushed = flushed
+    if (this.#state === 'rebuilding') {
+      this.#state = 'active'
+      this.#completeTo = maxLsn(this.#completeTo, completeTo)
+    }
+    this.persist()
+    this.layers.removeStrayFiles()
+  }
+
+  /** The layers now end at `flushed`: the memtable is what the log holds above it. */
+  #reloadMemtable(flushed: Lsn): void {
+    this.#frozen = undefined
+    this.#active = new Memtable()
+    for (const record of this.log.records(flushed, this.scl, Number.MAX_SAFE_INTEGER, (position) =>
+      this.#host.readLog(position),
+    )) {
+      this.#active.insert(record)
+    }
+  }
+
+  /** Adopts a newer membership. Answers whether it was newer. */
+  adopt(config: GroupConfig): boolean {
+    if (config.epoch <= this.#config.epoch) return false
+    this.#config = config
+    this.persist()
+    return true
+  }
+
+  /** All that was seen through the branch is its own now. */
+  detached(): void {
+    this.#below = null
+    this.persist()
+  }
+
+  remove(): void {
+    this.generation++
+    this.layers.close()
+    this.#host.disk.removeFolder(this.folder)
+    this.#host.disk.syncFolder(FOLDER)
+  }
+}

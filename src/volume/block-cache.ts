@@ -1,0 +1,91 @@
+/**
+ * The writer's last version of the blocks it wrote or read: what deltas are made against. Hot path.
+ *
+ * Bounded; the least recently used block goes first, but never one whose last record is not durable yet, as no
+ * storage node could answer it (SIGMOD 2017, section 4.2.3: the only copy of a change is not evicted). Blocks lie in
+ * slabs, so that a large cache is a few hundred objects to the garbage collector and not a million.
+ */
+import type { BlockNumber, Lsn } from '../protocol/lsn.ts'
+
+export interface CachedBlock {
+  readonly bytes: Uint8Array
+  /** LSN of the version held. */
+  lsn: Lsn
+}
+
+const SLAB_BYTES = 1024 * 1024
+
+export class BlockCache {
+  readonly #blockBytes: number
+  readonly #blocksMax: number
+  /** In order of use, the oldest first. */
+  readonly #blocks = new Map<BlockNumber, CachedBlock>()
+  readonly #free: Uint8Array[] = []
+
+  /** @param bytesMax how much to hold; more is held only while it is not durable */
+  constructor(blockBytes: number, bytesMax: number) {
+    this.#blockBytes = blockBytes
+    this.#blocksMax = Math.max(1, Math.floor(bytesMax / blockBytes))
+  }
+
+  get bytes(): number {
+    return (this.#blocks.size + this.#free.length) * this.#blockBytes
+  }
+
+  get(block: BlockNumber): CachedBlock | undefined {
+    const cached = this.#blocks.get(block)
+    if (cached === undefined) return undefined
+    this.#blocks.delete(block)
+    this.#blocks.set(block, cached)
+    return cached
+  }
+
+  /** Holds a copy of `bytes`. Blocks at or below `vdl` make room for it. */
+  put(block: BlockNumber, bytes: Uint8Array, lsn: Lsn, vdl: Lsn): void {
+    const cached = this.get(block)
+    if (cached !== undefined) {
+      cached.bytes.set(bytes)
+      cached.lsn = lsn
+      return
+    }
+    if (this.#blocks.size >= this.#blocksMax) this.#evict(vdl)
+    const slot = this.#free.pop() ?? this.#slot()
+    slot.set(bytes)
+    this.#blocks.set(block, { bytes: slot, lsn })
+  }
+
+  /** Forgets blocks that were trimmed: the caller remembers that they are zeros until that is durable. */
+  dropRange(first: number, end: number): void {
+    if (end - first < this.#blocks.size) {
+      for (let block = first; block < end; block++) this.#drop(block as BlockNumber)
+    } else {
+      for (const block of this.#blocks.keys()) if (block >= first && block < end) this.#drop(block)
+    }
+  }
+
+  #drop(block: BlockNumber): void {
+    const cached = this.#blocks.get(block)
+    if (cached === undefined) return
+    this.#blocks.delete(block)
+    this.#free.push(cached.bytes)
+  }
+
+  /** Makes room for one block, and for what an earlier shortage had let through. */
+  #evict(vdl: Lsn): void {
+    let looked = 0
+    for (const [block, cached] of this.#blocks) {
+      if (this.#blocks.size < this.#blocksMax || ++looked > EVICTION_LOOKS_MAX) return
+      if (cached.lsn <= vdl) this.#drop(block)
+    }
+  }
+
+  #slot(): Uint8Array {
+    const perSlab = Math.max(1, Math.floor(SLAB_BYTES / this.#blockBytes))
+    const slab = new Uint8Array(perSlab * this.#blockBytes)
+    for (let i = 1; i < perSlab; i++) this.#free.push(slab.subarray(i * this.#blockBytes, (i + 1) * this.#blockBytes))
+    return slab.subarray(0, this.#blockBytes)
+  }
+}
+
+/** Blocks that are not durable yet are few and recently used; looking further than this would be a scan. */
+const EVICTION_LOOKS_MAX = 64
