@@ -27,6 +27,8 @@ export interface LayerRef {
   readonly indexCrc: number
   /** Range trims in its index. */
   readonly trims: number
+  /** Visible groups whose last version is zeros. */
+  readonly zeros: number
   /** Lowest and highest wall clock of its control entries, ms since 1970; null: it has none. */
   readonly wallMs: readonly [min: number, max: number] | null
   /** Of an image layer: the cutoff of the garbage collection that made it; 0 otherwise. */
@@ -90,6 +92,7 @@ function parseRef(value: unknown): LayerRef {
     fileBytes: number(value, 'fileBytes'),
     indexCrc: number(value, 'indexCrc'),
     trims: number(value, 'trims'),
+    zeros: number(value, 'zeros'),
     wallMs: value.wallMs === null ? null : pair(value.wallMs),
     collectedTo: number(value, 'collectedTo'),
     liveBytes: number(value, 'liveBytes'),

@@ -45,7 +45,8 @@ function hide(refs: readonly LayerRef[], id: number, from: number, to: number, b
       const bytes = bytesIn(ref, fromBlock, toBlock)
       const share = ref.bytes === 0 ? 0 : bytes / ref.bytes
       const pinned = ref.pinned.map(([at, n]) => [at, Math.round(n * share)] as const)
-      return [{ ...ref, fromBlock, toBlock, bytes, liveBytes: Math.round(ref.liveBytes * share), pinned }]
+      const liveBytes = Math.round(ref.liveBytes * share)
+      return [{ ...ref, fromBlock, toBlock, bytes, zeros: Math.round(ref.zeros * share), liveBytes, pinned }]
     }
     return [...part(ref.fromBlock, from), ...part(to, ref.toBlock)]
   })

@@ -11,6 +11,7 @@ import { controlWallClockMs, RecordKind } from '../../protocol/record.ts'
 import type { Disk, DiskFile } from '../disk.ts'
 import {
   applyEntry,
+  copyAsImage,
   ENTRY_HEAD_BYTES_MAX,
   entryKind,
   entryLength,
@@ -65,6 +66,7 @@ export interface LayerHead {
 /** A full node of a fleet writes thousands of these columns; they grow by doubling. */
 class Columns {
   groups = 0
+  zeros = 0
   firstLsn = new Float64Array(256)
   block = new Uint32Array(256)
   offset = new Uint32Array(256)
@@ -81,6 +83,7 @@ class Columns {
     this.crc[g] = crc
     this.deltas[g] = deltas
     this.flags[g] = flags
+    if (flags & GROUP_ENDS_IN_ZEROS) this.zeros++
   }
 
   #grow(): void {
@@ -211,16 +214,31 @@ export class LayerWriter {
 
   /** Appends an image; `content` starts at a multiple of four bytes. @returns the bytes it took. */
   appendImage(block: number, version: number, toCpl: number, content: Uint8Array): number {
+    this.#beginImage(block, ENTRY_HEAD_BYTES_MAX + content.length)
+    return this.#endImage(version, writeImage(this.#buffer, this.#view, this.#used, lsn(version), toCpl, content))
+  }
+
+  #beginImage(block: number, room: number): void {
     if (block !== this.#block) {
       this.endBlock()
       this.#begin(block)
-    } else if (this.#used - this.#start + content.length > this.#groupBytes) this.#next(block)
-    this.#room(ENTRY_HEAD_BYTES_MAX + content.length)
-    const end = writeImage(this.#buffer, this.#view, this.#used, lsn(version), toCpl, content)
+    } else if (this.#used - this.#start + room > this.#groupBytes) this.#next(block)
+    this.#room(room)
+  }
+
+  #endImage(version: number, end: number): number {
     this.#note(IMAGE, version)
     const length = end - this.#used
     this.#used = end
     return length
+  }
+
+  /** Appends a FULL entry as the image that it is. @returns the bytes it took. */
+  appendAsImage(block: number, bytes: Uint8Array, view: DataView, at: number): number {
+    const room = entryLength(view, at) + ENTRY_HEAD_BYTES_MAX
+    this.#beginImage(block, room)
+    const end = copyAsImage(this.#buffer, this.#view, this.#used, bytes, view, at)
+    return this.#endImage(entryLsn(view, at), end)
   }
 
   /** Copies a whole group as another layer has it: not one of control entries, whose wall clock must be noted. */
@@ -388,6 +406,7 @@ export class LayerWriter {
       fileBytes: end + index.length + LAYER_FOOTER_BYTES,
       indexCrc,
       trims: own.length,
+      zeros: this.#columns.zeros,
       wallMs: hasWall ? [this.#wallMin, this.#wallMax] : null,
       collectedTo: 0,
       liveBytes: 0,

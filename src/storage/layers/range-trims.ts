@@ -105,3 +105,14 @@ export class TrimIndex {
     return newest
   }
 }
+
+/** Puts parts of one trim that touch each other together again; answers them in LSN order. */
+export function joinTrims(parts: readonly RangeTrim[]): RangeTrim[] {
+  const joined: RangeTrim[] = []
+  for (const part of parts.toSorted((a, b) => a.lsn - b.lsn || a.first - b.first)) {
+    const last = joined.at(-1)
+    if (last === undefined || last.lsn !== part.lsn || last.end < part.first) joined.push(part)
+    else joined[joined.length - 1] = { ...last, end: Math.max(last.end, part.end) }
+  }
+  return joined
+}

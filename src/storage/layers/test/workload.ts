@@ -47,6 +47,20 @@ interface Version {
   readonly bytes: Uint8Array | undefined
 }
 
+interface Change {
+  readonly block: number
+  readonly lsn: number
+  readonly bytes: Uint8Array | undefined
+}
+
+interface Part {
+  readonly kind: RecordKind
+  readonly flags: number
+  readonly block: number
+  readonly payload: Uint8Array
+  readonly prev: number
+}
+
 export const BLOCKS = 700
 export const HOT_BLOCKS = 24
 const NEVER: Version = { lsn: 0, visibleFrom: 0, bytes: undefined }
@@ -115,7 +129,7 @@ export class Workload {
 
   /** One mini-transaction of a few records. */
   write(dice: Dice): void {
-    const parts: { kind: RecordKind; flags: number; block: number; payload: Uint8Array; prev: number }[] = []
+    const parts: Part[] = []
     const now = new Map<number, Uint8Array | undefined>()
     const lastLsn = new Map<number, number>()
     const ends: number[] = []
@@ -126,7 +140,7 @@ export class Workload {
       end += recordBytes(payload.length)
       ends.push(end)
     }
-    const versions: { block: number; lsn: number; bytes: Uint8Array | undefined }[] = []
+    const versions: Change[] = []
     const note = (block: number, bytes: Uint8Array | undefined): void => {
       now.set(block, bytes)
       lastLsn.set(block, end)
@@ -159,6 +173,26 @@ export class Workload {
       else add(RecordKind.DELTA, 0, block, out.slice(0, diff(before ?? new Uint8Array(this.blockBytes), next, out)))
       note(block, next)
     }
+    this.#commit(parts, ends, versions)
+  }
+
+  /** One mini-transaction of one FULL record, whose block is filled with `value`. */
+  full(block: number, value: number): void {
+    const payload = new Uint8Array(this.blockBytes).fill(value)
+    const end = this.head + recordBytes(payload.length)
+    const versions = [{ block, lsn: end, bytes: payload }]
+    this.#commit([{ kind: RecordKind.FULL, flags: 0, block, payload, prev: 0 }], [end], versions)
+  }
+
+  /** One mini-transaction of one TRIM record. */
+  trim(block: number, count: number): void {
+    const end = this.head + recordBytes(4)
+    const versions = Array.from({ length: count }, (_, i) => ({ block: block + i, lsn: end, bytes: undefined }))
+    this.#commit([{ kind: RecordKind.TRIM, flags: 0, block, payload: trimPayload(count), prev: 0 }], [end], versions)
+  }
+
+  #commit(parts: readonly Part[], ends: readonly number[], versions: readonly Change[]): void {
+    const end = ends.at(-1)!
     let prevVolume = this.points.at(-1) ?? this.base
     for (const [i, part] of parts.entries()) {
       const own = ends[i]!
