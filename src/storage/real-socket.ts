@@ -122,7 +122,7 @@ export function dial(address: string): number {
   const fd = libc.socket(family, SOCK_STREAM | NONBLOCKING, 0)
   if (fd < 0) throw libcFailure('socket')
   setStreamOptions(fd)
-  if (libc.connect(fd, native.address, length) === 0) return fd
+  if (libc.connect(fd, native.bytes, length) === 0) return fd
   const why = errno()
   if (why === EINPROGRESS || why === EINTR) return fd
   libc.close(fd)
