@@ -119,10 +119,17 @@ describe('the thread of a node', () => {
     const one = client(address)
     one.send(Echo.WORK, u32(400))
     const from = await one.state()
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    const to = await one.state()
-    assert.equal(to.slices, 400)
-    assert(to.ticks - from.ticks >= 10, `${to.ticks - from.ticks} ticks in 500 ms`)
+    let to = from
+    // 400 slices of at least 0.5 ms each: ten periods between ticks.
+    while (to.slices < 400) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      to = await one.state()
+    }
+    const working = to.ticks
+    assert(working - from.ticks >= 5, `${working - from.ticks} ticks beside background work`)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const idle = (await one.state()).ticks - working
+    assert(idle >= 5, `${idle} ticks in 300 ms without anything to do`)
   })
 
   it('gives background work a share when messages never stop', async () => {
