@@ -40,6 +40,29 @@ describe('flush', () => {
     }
   })
 
+  it('writes an image behind each seventeenth delta, counting those in older layers', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 8 }),
+        fc.boolean(),
+        (runs, full) => {
+          const w = new Workload()
+          if (full) w.full(5, 1)
+          let deepest = 0
+          for (const deltas of runs) {
+            for (let i = 0; i < deltas; i++) w.delta(5, i)
+            w.flush()
+            for (const point of w.points) {
+              w.check(5, point)
+              deepest = Math.max(deepest, w.read(5, point).deltas)
+            }
+          }
+          equal(deepest, Math.min(16, w.points.length - (full ? 1 : 0)))
+        },
+      ),
+    )
+  })
+
   it('splits its files by block, and writes in slices', () => {
     const w = new Workload({ layerBytes: 2048 })
     const dice = new Dice(9)

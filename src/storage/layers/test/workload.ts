@@ -4,7 +4,7 @@
  */
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { diff } from '../../../protocol/delta.ts'
-import { CONTROL_BLOCK, groupIndex, type Lsn, lsn, volumeId, ZERO_LSN } from '../../../protocol/lsn.ts'
+import { CONTROL_BLOCK, groupIndex, type Lsn, lsn, volumeId } from '../../../protocol/lsn.ts'
 import {
   controlPayload,
   decodeRecord,
@@ -184,6 +184,26 @@ export class Workload {
     this.#commit([{ kind: RecordKind.FULL, flags: 0, block, payload, prev: 0 }], [end], versions)
   }
 
+  /** One mini-transaction of one DELTA record that changes one byte. */
+  delta(block: number, at: number): void {
+    const last = this.#last(block)
+    const next = last.bytes?.slice() ?? new Uint8Array(this.blockBytes)
+    next[at] = (next[at]! + 1) & 0xff
+    const out = new Uint8Array(this.blockBytes * 2)
+    const payload = out.slice(0, diff(last.bytes ?? new Uint8Array(this.blockBytes), next, out))
+    const end = this.head + recordBytes(payload.length)
+    const part = { kind: RecordKind.DELTA, flags: 0, block, payload, prev: last.lsn }
+    this.#commit([part], [end], [{ block, lsn: end, bytes: next }])
+  }
+
+  /** One mini-transaction of one CONTROL record. */
+  control(wallMs: number): void {
+    const payload = controlPayload(wallMs)
+    const end = this.head + recordBytes(payload.length)
+    this.controls.push({ lsn: end, wallMs })
+    this.#commit([{ kind: RecordKind.CONTROL, flags: 0, block: CONTROL_BLOCK, payload, prev: 0 }], [end], [])
+  }
+
   /** One mini-transaction of one TRIM record. */
   trim(block: number, count: number): void {
     const end = this.head + recordBytes(4)
@@ -296,5 +316,3 @@ export class Workload {
     return JSON.parse(this.manifest)
   }
 }
-
-export { ZERO_LSN }
