@@ -66,7 +66,8 @@ export interface Calls {
   /** Make or adopt a membership. `create`: the group is new and nothing was ever written to it. */
   configure: {
     argument: { state: VolumeState; config: GroupConfig; incarnation: string; create: boolean; below: Ancestor | null }
-    value: SegmentReport
+    /** Null: the node is no member (any more), and holds nothing of it. */
+    value: SegmentReport | null
   }
   /** Log above `from` in chain order (attachment: records). */
   pull: {
@@ -93,7 +94,10 @@ export interface Calls {
   /** New cutoff and pins; durable on the node before anything is deleted. */
   grant: { argument: { volume: VolumeId } & Grant; value: Record<string, never> }
   /** How far the volume is known to be durable here. */
-  head: { argument: { volume: VolumeId }; value: { vdl: Lsn; epoch: number; segments: readonly SegmentReport[] } }
+  head: {
+    argument: { volume: VolumeId }
+    value: { vdl: Lsn; epoch: number; incarnation: string; segments: readonly SegmentReport[] }
+  }
   /** The last consistency point at or before a wall clock time, of a volume's own log; null before its beginning. */
   lsnAt: { argument: { volume: VolumeId; wallClockMs: number }; value: { lsn: Lsn | null; wallClockMs: number | null } }
   /** Blocks that exist at a read point, from `block` on, at most `count` numbers looked at (attachment: 16 bytes each). */

@@ -389,3 +389,38 @@ export function readSummaries(bytes: Uint8Array): RecordSummary[] {
   }
   return summaries
 }
+
+// ---------------------------------------------------------------- block digests, for checks
+
+/** A block that is not zeros, its version and the crc32 of its bytes, as `digest` answers it. */
+export interface BlockDigest {
+  readonly block: number
+  readonly lsn: Lsn
+  readonly crc: number
+}
+
+const DIGEST_BYTES = 16
+
+export function encodeDigests(digests: readonly BlockDigest[]): Uint8Array {
+  const bytes = new Uint8Array(digests.length * DIGEST_BYTES)
+  const view = viewOf(bytes)
+  digests.forEach(({ block, lsn, crc }, i) => {
+    view.setUint32(i * DIGEST_BYTES, block, true)
+    writeU64(view, i * DIGEST_BYTES + 4, lsn)
+    view.setUint32(i * DIGEST_BYTES + 12, crc, true)
+  })
+  return bytes
+}
+
+export function readDigests(bytes: Uint8Array): BlockDigest[] {
+  const view = viewOf(bytes)
+  const digests: BlockDigest[] = []
+  for (let offset = 0; offset + DIGEST_BYTES <= bytes.length; offset += DIGEST_BYTES) {
+    digests.push({
+      block: view.getUint32(offset, true),
+      lsn: lsn(readU64(view, offset + 4)),
+      crc: view.getUint32(offset + 12, true),
+    })
+  }
+  return digests
+}

@@ -6,10 +6,9 @@
 import { VolumeError } from '../protocol/errors.ts'
 import type { Disk } from './disk.ts'
 import { coalesceOne } from './layers/coalesce.ts'
-import { type CompactionJob, nextCompaction, waitingBytes } from './layers/compaction.ts'
+import { Compaction } from './layers/compaction.ts'
 import { flush } from './layers/flush.ts'
-import type { LayerEdit } from './layers/layer-ref.ts'
-import { scrub } from './layers/scrub.ts'
+import { type ScrubReport, scrub } from './layers/scrub.ts'
 import { materialise } from './materialise.ts'
 import type { NodeOptions } from './node-options.ts'
 import type { Segment } from './segment.ts'
@@ -40,12 +39,27 @@ const RETRY_MS = 500
 /** Bytes a millisecond until something was measured. */
 const RATE_FIRST = 100_000
 const RATE_WEIGHT = 0.2
+/** What one step of a scrub reads at the most. */
+const SCRUB_SLICE_BYTES = 256 * 1024
 const SCRUB_EVERY_MS = 60 * 60 * 1000
+
+const stampOf = (segment: Segment): string =>
+  `${segment.generation} ${segment.layers.version} ${segment.volume.state.grantVersion}`
+
+const jobOf = (segment: Segment, steps: Generator<void, void>, bytes = 0): Job => ({
+  segment,
+  generation: segment.generation,
+  steps,
+  bytes,
+})
 
 export class BackgroundWork {
   readonly #host: WorkHost
   /** Segments that may have something to do. */
   readonly #touched = new Set<Segment>()
+  readonly #compactions = new Map<Segment, { readonly compaction: Compaction; readonly generation: number }>()
+  /** What layers and grant were like when nothing was found to do for a segment. */
+  readonly #compacted = new Map<Segment, string>()
   readonly #notBefore = new Map<Segment, number>()
   readonly #wanted = new Set<Segment>()
   readonly #materialise = new Set<Segment>()
@@ -55,7 +69,7 @@ export class BackgroundWork {
   #memoryBytes = 0
   #applyDelayMs = 0
   #scrub:
-    | { readonly segment: Segment; readonly generation: number; readonly steps: Generator<number, void> }
+    | { readonly segment: Segment; readonly generation: number; readonly steps: Generator<void, ScrubReport> }
     | undefined
   #scrubQueue: Segment[] = []
   #scrubNextMs: number
@@ -84,6 +98,8 @@ export class BackgroundWork {
 
   forget(segment: Segment): void {
     this.#touched.delete(segment)
+    this.#compactions.delete(segment)
+    this.#compacted.delete(segment)
     this.#notBefore.delete(segment)
     this.#wanted.delete(segment)
     this.#materialise.delete(segment)
@@ -122,7 +138,7 @@ export class BackgroundWork {
     let waiting = 0
     for (const segment of this.#host.segments()) {
       memory += segment.memoryBytes
-      if (this.#touched.has(segment)) waiting += waitingBytes(segment.layers)
+      if (this.#touched.has(segment)) waiting += this.#compactionOf(segment).needed()
     }
     this.#memoryBytes = memory
     const { memoryBytesMax, flushBytes, scrubBytesPerSecond } = this.#host.options
@@ -182,45 +198,43 @@ export class BackgroundWork {
   /** The most urgent job: folding first, as reads and flushes are slow without; then room in memory; then merging. */
   #next(): Job | undefined {
     const now = this.#host.now()
-    let compaction: { segment: Segment; job: CompactionJob } | undefined
+    let compactable: Segment | undefined
     let flushable: Segment | undefined
     for (const segment of this.#touched) {
-      const notBefore = this.#notBefore.get(segment)
-      if (notBefore !== undefined && now < notBefore) continue
       if (segment.kind !== 'full' || segment.state === 'rebuilding') {
         this.#touched.delete(segment)
         continue
       }
-      if (segment.memtables.some((memtable) => memtable.coalesceQueue > 0)) {
-        return this.#job_(segment, this.#coalesce(segment), 0)
-      }
-      if (this.#mustFlush(segment) && (flushable === undefined || segment.memoryBytes > flushable.memoryBytes))
-        flushable = segment
-      if (compaction === undefined) {
-        const job = nextCompaction(segment.layers, {
-          ...this.#grant(segment),
-          parentRead: segment.below === null ? undefined : segment.readBelow,
-        })
-        if (job !== undefined) compaction = { segment, job }
-        else if (!this.#isBusy(segment)) this.#touched.delete(segment)
-      }
+      if ((this.#notBefore.get(segment) ?? 0) > now) continue
+      if (segment.memtables.some((memtable) => memtable.coalesceQueue > 0))
+        return jobOf(segment, this.#coalesce(segment))
+      const larger = flushable === undefined || segment.memoryBytes > flushable.memoryBytes
+      if (this.#mustFlush(segment) && larger) flushable = segment
+      if (this.#mayCompact(segment)) compactable ??= segment
+      else if (!this.#isBusy(segment) && segment !== flushable) this.#touched.delete(segment)
     }
-    if (flushable !== undefined) return this.#job_(flushable, this.#flush(flushable), flushable.frozen?.bytes ?? 0)
+    if (flushable !== undefined) return jobOf(flushable, this.#flush(flushable), flushable.frozen?.bytes)
     for (const segment of this.#materialise) {
-      if ((this.#notBefore.get(segment) ?? 0) <= now) return this.#job_(segment, this.#materialised(segment), 0)
+      if ((this.#notBefore.get(segment) ?? 0) <= now) return jobOf(segment, this.#materialised(segment))
     }
-    if (compaction !== undefined)
-      return this.#job_(compaction.segment, this.#compact(compaction.segment, compaction.job), 0)
-    return undefined
+    return compactable === undefined ? undefined : jobOf(compactable, this.#compact(compactable))
   }
 
-  #job_(segment: Segment, steps: Generator<void, void>, bytes: number): Job {
-    return { segment, generation: segment.generation, steps, bytes }
+  /** Merging of a segment's layers; begun anew when the layers were replaced. */
+  #compactionOf(segment: Segment): Compaction {
+    const { generation } = segment
+    let held = this.#compactions.get(segment)
+    if (held === undefined || held.generation !== generation) {
+      const parentRead = segment.below === null ? undefined : segment.readBelow
+      held = { compaction: new Compaction({ layers: segment.layers, parentRead }), generation }
+      this.#compactions.set(segment, held)
+    }
+    return held.compaction
   }
 
-  #grant(segment: Segment): { cutoff: number; pins: readonly number[] } {
-    const { cutoff, pins } = segment.volume.state
-    return { cutoff, pins }
+  /** Whether layers or grant have changed since a look that found nothing to merge or collect. */
+  #mayCompact(segment: Segment): boolean {
+    return this.#compacted.get(segment) !== stampOf(segment)
   }
 
   #isBusy(segment: Segment): boolean {
@@ -258,10 +272,16 @@ export class BackgroundWork {
     this.#host.count('flushes')
   }
 
-  *#compact(segment: Segment, job: CompactionJob): Generator<void, void> {
-    const edit: LayerEdit = yield* job.run()
+  *#compact(segment: Segment): Generator<void, void> {
+    const compaction = this.#compactionOf(segment)
+    compaction.setGrant(segment.volume.state)
+    const edit = yield* compaction.runJob()
+    if (edit === undefined) {
+      this.#compacted.set(segment, stampOf(segment))
+      return
+    }
     segment.layers.install(edit, () => segment.persist())
-    this.#host.count(job.kind === 'collect' ? 'collections' : 'merges')
+    this.#host.count(edit.collectedTo === undefined ? 'merges' : 'collections')
   }
 
   *#materialised(segment: Segment): Generator<void, void> {
@@ -283,10 +303,12 @@ export class BackgroundWork {
     const { segment, steps } = this.#scrub
     try {
       const step = steps.next()
+      this.#scrubBudget -= SCRUB_SLICE_BYTES
       if (step.done === true) {
         this.#scrub = undefined
         this.#host.count('scrubbed')
-      } else this.#scrubBudget -= step.value
+        if (step.value.damages.length > 0) this.#host.damaged(segment)
+      }
     } catch (error) {
       this.#scrub = undefined
       this.#failed(segment, error)

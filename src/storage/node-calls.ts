@@ -9,10 +9,10 @@ import {
 } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import { type GroupIndex, groupIndex, type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
-import { type Call, encodeResult, encodeSummaries } from '../protocol/message.ts'
+import { type Call, encodeDigests, encodeResult, encodeSummaries } from '../protocol/message.ts'
 import type { Disk } from './disk.ts'
 import { LayerHolds } from './layer-holds.ts'
-import { digest, encodeDigest } from './layers/digest.ts'
+import { blocksOf, digest } from './layers/digest.ts'
 import { lsnAt } from './layers/wall-clock.ts'
 import type { NodeVolume } from './node-volume.ts'
 import type { Segment } from './segment.ts'
@@ -82,6 +82,18 @@ export class NodeCalls {
     return segment
   }
 
+  /** The segments that one of a branch shows through, as far as they are here. */
+  #ancestorsOf(segment: Segment): Segment[] {
+    const ancestors: Segment[] = []
+    for (let at = segment.below; at !== null; ) {
+      const ancestor = this.#node.segment(at.volume, segment.group)
+      if (ancestor === undefined) break
+      ancestors.push(ancestor)
+      at = ancestor.below
+    }
+    return ancestors
+  }
+
   readonly #handlers: Handlers = {
     fence: ({ volume: id, epoch }) => {
       const volume = this.#volume(id)
@@ -116,6 +128,10 @@ export class NodeCalls {
         if (volume.seal(state)) this.#node.sealed(volume, before)
       }
       let segment = this.#node.segment(state.volume, config.group)
+      if (!config.members.some((member) => member.incarnation === incarnation)) {
+        if (segment !== undefined && config.epoch > segment.config.epoch) this.#node.removeSegment(segment)
+        return { value: null }
+      }
       if (segment === undefined) segment = this.#node.addSegment(volume, config, below, !create)
       else {
         segment.adopt(config)
@@ -169,16 +185,23 @@ export class NodeCalls {
 
     head: ({ volume: id }) => {
       const volume = this.#volume(id)
-      return { value: { vdl: volume.vdl, epoch: volume.fencedEpoch, segments: this.#node.reports(id) } }
+      return {
+        value: {
+          vdl: volume.vdl,
+          epoch: volume.fencedEpoch,
+          incarnation: this.#node.incarnation,
+          segments: this.#node.reports(id),
+        },
+      }
     },
 
     lsnAt: ({ volume, wallClockMs }) => {
       const segment = this.#node.needSegment(volume, groupIndex(0))
       segment.checkReadable(ZERO_LSN, null)
-      const found = lsnAt(segment.memtables, segment.layers, wallClockMs, segment.completeTo)
-      return {
-        value: found === undefined ? { lsn: null, wallClockMs: null } : { lsn: found.lsn, wallClockMs: found.wallMs },
-      }
+      let found = lsnAt(segment, wallClockMs)
+      // The newest may not be durable yet.
+      while (found !== undefined && found.lsn > segment.completeTo) found = lsnAt(segment, found.wallMs - 1)
+      return { value: { lsn: found?.lsn ?? null, wallClockMs: found?.wallMs ?? null } }
     },
 
     digest: ({ volume, group, readPoint, block, count }) => {
@@ -186,10 +209,11 @@ export class NodeCalls {
       segment.checkReadable(readPoint, null)
       segment.volume.checkReadPoint(readPoint)
       const end = block + Math.min(count, DIGEST_COUNT_MAX)
-      const blocks = [...digest(segment.blocks, readPoint, block, end)]
+      const parentBlocks = this.#ancestorsOf(segment).flatMap((ancestor) => [...blocksOf(ancestor.blocks, block, end)])
+      const blocks = [...digest(segment.blocks, readPoint, block, end, parentBlocks)]
       return {
         value: { next: end < segment.volume.state.blocksPerGroup ? end : null },
-        attachment: encodeDigest(blocks),
+        attachment: encodeDigests(blocks),
       }
     },
 

@@ -103,6 +103,7 @@ export class NodeVolume {
     this.#state = { ...state, ...this.#newer(state) }
     this.#fencedEpoch = state.epoch
     this.#sequence = 0
+    this.writer = undefined
     this.#persist()
     return true
   }

@@ -242,17 +242,21 @@ export class StorageNode implements NodePort {
     return segment
   }
 
+  /** This node is no member of the group any more. */
+  removeSegment(segment: Segment): void {
+    this.#gossip.delete(segment)
+    this.#copies.delete(segment)
+    this.#work.forget(segment)
+    this.#staged = this.#staged.filter((staged) => staged.segment !== segment)
+    this.#segments.get(segment.volume.state.volume)?.delete(segment.group)
+    segment.remove()
+  }
+
   /** Forgets a volume and all its segments. */
   dropVolume(id: VolumeId): void {
     const volume = this.volumes.get(id)
     if (volume === undefined) return
-    for (const segment of this.segmentsOf(id)) {
-      this.#gossip.delete(segment)
-      this.#copies.delete(segment)
-      this.#work.forget(segment)
-      segment.remove()
-    }
-    this.#staged = this.#staged.filter((staged) => staged.segment.volume !== volume)
+    for (const segment of this.segmentsOf(id)) this.removeSegment(segment)
     this.#segments.delete(id)
     this.volumes.delete(id)
     volume.forget()

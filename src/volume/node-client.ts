@@ -55,7 +55,8 @@ export class NodeClient {
   readonly clock: Clock
   readonly #calls = new Map<number, PendingCall>()
   readonly #reads = new Map<number, PendingRead>()
-  readonly #listeners = new Map<VolumeId, AckListener>()
+  /** Two, for a moment, when a program opens a volume again that it holds open. */
+  readonly #listeners = new Map<VolumeId, Set<AckListener>>()
   #next = 1
 
   constructor(fabric: Fabric, clock: Clock) {
@@ -64,7 +65,7 @@ export class NodeClient {
     fabric.onMessage((address, type, body) => this.#message(address, type, body))
     fabric.onDown((address) => this.#down(address))
     fabric.onUp((address) => {
-      for (const listener of this.#listeners.values()) listener.connected(address)
+      for (const listeners of this.#listeners.values()) for (const listener of listeners) listener.connected(address)
     })
   }
 
@@ -112,18 +113,21 @@ export class NodeClient {
   }
 
   listen(volume: VolumeId, listener: AckListener): void {
-    this.#listeners.set(volume, listener)
+    const listeners = this.#listeners.get(volume) ?? new Set()
+    this.#listeners.set(volume, listeners.add(listener))
   }
 
   unlisten(volume: VolumeId, listener: AckListener): void {
-    if (this.#listeners.get(volume) === listener) this.#listeners.delete(volume)
+    const listeners = this.#listeners.get(volume)
+    listeners?.delete(listener)
+    if (listeners?.size === 0) this.#listeners.delete(volume)
   }
 
   #message(address: string, type: number, body: Uint8Array): void {
     switch (type) {
       case MessageType.ACK: {
         const ack = readAck(body)
-        this.#listeners.get(ack.volume)?.acknowledged(address, ack)
+        for (const listener of this.#listeners.get(ack.volume) ?? []) listener.acknowledged(address, ack)
         return
       }
       case MessageType.PAGE:

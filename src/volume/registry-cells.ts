@@ -1,7 +1,7 @@
 /** Volumes and groups in the registry, as what they are instead of as text. */
 import { VolumeError } from '../protocol/errors.ts'
 import type { GroupConfig } from '../protocol/group.ts'
-import type { GroupIndex, VolumeId } from '../protocol/lsn.ts'
+import { type GroupIndex, parseVolumeName, type VolumeId } from '../protocol/lsn.ts'
 import { formatGroupRecord, parseGroupRecord } from './group-record.ts'
 import { groupKey, type Registry, update, volumeKey } from './registry.ts'
 import { formatVolumeRecord, parseVolumeRecord, type VolumeRecord } from './volume-record.ts'
@@ -51,6 +51,12 @@ async function change<T>(
 
 export const readVolume = (registry: Registry, id: VolumeId): Promise<Versioned<VolumeRecord>> =>
   read(registry, volumeKey(id), VOLUME)
+
+/** All volumes and branches. */
+export async function listVolumes(registry: Registry): Promise<VolumeId[]> {
+  const keys = await registry.list('volume/')
+  return keys.map((key) => parseVolumeName(key.slice('volume/'.length))).filter((id) => id !== undefined)
+}
 
 export const createVolume = (registry: Registry, volume: VolumeRecord): Promise<void> =>
   create(registry, volumeKey(volume.id), VOLUME, volume)

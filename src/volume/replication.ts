@@ -164,10 +164,13 @@ export class Replication {
     const replica = group?.replicaAt(address)
     if (group === undefined || replica === undefined) return
     const { status } = ack
-    if (status === 'StaleVolumeEpoch' && ack.volumeEpoch > this.#volume.epoch) {
+    // Whatever it is about: somebody else has opened the volume, and no write quorum can be had any more.
+    if (ack.volumeEpoch > this.#volume.epoch) {
       this.#listener.fenced()
       return
     }
+    // A copy that has not heard of this epoch tells of another history.
+    if (status === 'Ok' && ack.volumeEpoch !== this.#volume.epoch) return
     const now = this.#env.client.clock.now()
     if (group.acknowledged(replica, ack.scl, status, ack.applyDelayMs, now)) this.#advance(group)
     if (status !== 'Ok') this.#remedy(group, replica, now)

@@ -4,21 +4,12 @@
  */
 import type { Calls } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import {
-  type GroupIndex,
-  groupIndex,
-  type Lsn,
-  minLsn,
-  parseVolumeName,
-  type VolumeId,
-  volumeId,
-  volumeName,
-} from '../protocol/lsn.ts'
+import { type GroupIndex, groupIndex, type Lsn, minLsn, type VolumeId, volumeId, volumeName } from '../protocol/lsn.ts'
 import { gather } from './gather.ts'
 import { inheritedGroups, lineage } from './lineage.ts'
 import { VolumeOpening } from './open.ts'
 import { update, volumeKey } from './registry.ts'
-import { changeVolume, createVolume as createCell, readGroup, readVolume } from './registry-cells.ts'
+import { changeVolume, createVolume as createCell, listVolumes, readGroup, readVolume } from './registry-cells.ts'
 import { checkLive, detachParent, markDeleting } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
 import { createVolumeGroup } from './volume-groups.ts'
@@ -105,9 +96,8 @@ export class Volumes {
     return (await readVolume(this.#context.registry, id)).record
   }
 
-  async list(): Promise<VolumeId[]> {
-    const keys = await this.#context.registry.list('volume/')
-    return keys.map((key) => parseVolumeName(key.slice('volume/'.length))).filter((id) => id !== undefined)
+  list(): Promise<VolumeId[]> {
+    return listVolumes(this.#context.registry)
   }
 
   /** How far a volume is durable, as its nodes know it. */
@@ -292,5 +282,12 @@ export class Volumes {
       if (view.state === 'open') view.tick()
       else this.#views.delete(view)
     }
+  }
+
+  /** Ends all writers, as with a crash, and all views; their leases run out. */
+  close(): void {
+    for (const writer of this.#writers) writer.close()
+    this.#writers.clear()
+    this.#views.clear()
   }
 }
