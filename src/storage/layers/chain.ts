@@ -5,7 +5,7 @@
 import { VolumeError } from '../../protocol/errors.ts'
 import { type Lsn, lsn } from '../../protocol/lsn.ts'
 import { RecordKind } from '../../protocol/record.ts'
-import { applyEntry, entryKind, entryLsn, entryPrevBlock } from './entry.ts'
+import { applyEntry, entryKind, entryLsn, entryPrevBlock, plainContent } from './entry.ts'
 
 /** A version of a block. */
 export interface BlockVersion {
@@ -30,6 +30,8 @@ export class Chain {
   based = false
   /** The base is a version of zeros, made by this trim; 0: it is the last entry. */
   zeroLsn = 0
+  /** The base lies in a buffer that nothing else uses, so that the version may be made in it. */
+  baseOwned = false
   /** Layers whose data were read. */
   layers = 0
 
@@ -40,6 +42,7 @@ export class Chain {
     this.length = 0
     this.based = false
     this.zeroLsn = 0
+    this.baseOwned = false
     this.layers = 0
   }
 
@@ -62,6 +65,7 @@ export class Chain {
 
   /**
    * The version that the gathered entries make.
+   * The bytes may be a part of a larger buffer; they start at a multiple of four.
    * @param below the version under them, used when no base was reached. Its bytes are not changed.
    * @param collectedTo the cutoff of the last garbage collection here; see `BlockVersion.collectedTo`.
    * @throws VolumeError `Corrupt` when a delta applies to another version than the one below it.
@@ -73,19 +77,24 @@ export class Chain {
       if (below !== undefined && below.lsn !== 0) return below
       return { lsn: lsn(0), bytes: undefined, collectedTo: Math.max(collectedTo, below?.collectedTo ?? 0) }
     }
-    const content = new Uint8Array(blockBytes)
+    let content: Uint8Array | undefined
     let version: number
     if (this.based) {
       version = this.zeroLsn
       if (version === 0) {
         version = entryLsn(this.views[next]!, this.at[next]!)
-        applyEntry(this.bytes[next]!, this.views[next]!, this.at[next]!, content)
+        if (this.baseOwned) content = plainContent(this.bytes[next]!, this.views[next]!, this.at[next]!, blockBytes)
+        if (content === undefined) {
+          content = new Uint8Array(blockBytes)
+          applyEntry(this.bytes[next]!, this.views[next]!, this.at[next]!, content)
+        }
         next--
       }
     } else {
       version = below?.lsn ?? 0
-      if (below?.bytes !== undefined) content.set(below.bytes)
+      content = below?.bytes?.slice()
     }
+    content ??= new Uint8Array(blockBytes)
     let tolerated = !this.based && version === 0 ? Math.max(collectedTo, below?.collectedTo ?? 0) : 0
     for (; next >= 0; next--, tolerated = 0) {
       const view = this.views[next]!

@@ -33,9 +33,11 @@ export function* collect(layers: LayerSet, plan: CollectPlan, parentRead?: Paren
   const kept = trims.filter((t) => t.lsn + t.toCpl > cutoff)
   if (parentRead !== undefined) kept.push(...withoutCovered(settled, points))
 
-  const scans = inputs.map(
-    (ref) => new LayerScan(layers.reader(ref), Math.max(ref.fromBlock, fromBlock), Math.min(ref.toBlock, toBlock)),
-  )
+  const scans: LayerScan[] = []
+  for (const ref of inputs) {
+    scans.push(new LayerScan(layers.reader(ref), Math.max(ref.fromBlock, fromBlock), Math.min(ref.toBlock, toBlock)))
+    yield
+  }
   const writer = new LayerWriter(disk, layers.setting.folder, layers.setting, {
     id: layers.takeId(),
     kind: 'image',

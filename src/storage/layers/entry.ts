@@ -13,6 +13,7 @@
  *        of the group | to the previous version of the block (width 0: the value, or the link, is 0)
  *        payload
  *
+ * Lengths are multiples of four (those of payloads are), so that a block in a group can be used where it lies.
  * 24 bytes before the payload are usual, where the record itself has 60.
  */
 import { applyRanges, diff } from '../../protocol/delta.ts'
@@ -110,11 +111,20 @@ export function writeEntry(
   const volume = distance(own, head.prevVolume)
   const group = distance(own, head.prevGroup)
   const block = distance(own, head.prevBlock)
-  const cplCode = widthCode(head.toCpl)
-  const epochCode = widthCode(head.volumeEpoch)
-  const volumeCode = widthCode(volume)
-  const groupCode = widthCode(group)
-  const blockCode = widthCode(block)
+  let cplCode = widthCode(head.toCpl)
+  let epochCode = widthCode(head.volumeEpoch)
+  let volumeCode = widthCode(volume)
+  let groupCode = widthCode(group)
+  let blockCode = widthCode(block)
+  const sum = WIDTH[cplCode]! + WIDTH[epochCode]! + WIDTH[volumeCode]! + WIDTH[groupCode]! + WIDTH[blockCode]!
+  if (sum % 4 !== 0) {
+    // An odd number of fields has two bytes: one of them gets four.
+    if (groupCode === 1) groupCode = 2
+    else if (volumeCode === 1) volumeCode = 2
+    else if (epochCode === 1) epochCode = 2
+    else if (cplCode === 1) cplCode = 2
+    else blockCode = 2
+  }
   const widths = cplCode | (epochCode << 2) | (volumeCode << 4) | (groupCode << 6) | (blockCode << 8)
   let to = writeValue(view, at + 12, cplCode, head.toCpl)
   to = writeValue(view, to, epochCode, head.volumeEpoch)
@@ -217,6 +227,19 @@ export function copyAsImage(
   }
   const payload = bytes.subarray(entryPayloadStart(from, at), at + entryLength(from, at))
   return writeEntry(into, view, to, head, entryFlags(from, at) & FLAG_SPARSE, payload)
+}
+
+/** The block that the base entry at `at` holds, as a view of `bytes`; undefined: it holds ranges, or lies at an odd place. */
+export function plainContent(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  blockBytes: number,
+): Uint8Array | undefined {
+  if (entryFlags(view, at) & FLAG_SPARSE) return undefined
+  if ((bytes.byteOffset + at) % 4 !== 0) return undefined
+  const from = entryPayloadStart(view, at)
+  return at + entryLength(view, at) - from === blockBytes ? bytes.subarray(from, from + blockBytes) : undefined
 }
 
 let zeros = new Uint8Array(0)

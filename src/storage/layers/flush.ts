@@ -2,6 +2,7 @@
 import { invariant } from '../../protocol/errors.ts'
 import { CONTROL_BLOCK, lsn } from '../../protocol/lsn.ts'
 import { RecordKind } from '../../protocol/record.ts'
+import { inOrder } from './block-order.ts'
 import { Chain } from './chain.ts'
 import { entryKind, entryLsn, entryVisibleFrom } from './entry.ts'
 import { BLOCK_END } from './layer-file.ts'
@@ -13,6 +14,8 @@ import { type ParentRead, readVersion } from './read-block.ts'
 
 /** Blocks between two yields where little is written: each costs a microsecond or two. */
 const BLOCKS_PER_SLICE = 512
+/** An image costs a read. */
+const IMAGE_WEIGHT = 20
 
 export interface FlushSetting {
   /** Frozen, and all of it at or below the durable point: what is in layers is never truncated. */
@@ -52,7 +55,7 @@ export function* flush(setting: FlushSetting): Generator<void, LayerEdit> {
     written.push(writer)
     let fromBlock = 0
     let sinceYield = 0
-    for (const block of memtable.sortedBlocks()) {
+    for (const block of yield* inOrder(memtable.blockNumbers(), memtable.blocks)) {
       if (writer.bytes >= targetBytes) {
         writer.endBlock()
         add.push(yield* writer.finish(memtable.rangeTrims, fromBlock, block))
@@ -72,10 +75,11 @@ export function* flush(setting: FlushSetting): Generator<void, LayerEdit> {
           const { bytes } = readVersion(source, block, lsn(version))
           writer.appendImage(block, version, entryVisibleFrom(view, at) - version, bytes ?? zeros(blockBytes))
           run = 0
+          sinceYield += IMAGE_WEIGHT
         }
       }
       chain.clear()
-      if (++sinceYield === BLOCKS_PER_SLICE || writer.takeWritten() > 0) {
+      if (++sinceYield >= BLOCKS_PER_SLICE || writer.takeWritten() > 0) {
         sinceYield = 0
         yield
       }

@@ -185,6 +185,7 @@ export class LayerReader implements Cached {
     if (!based) return
     chain.based = true
     chain.zeroLsn = zeroLsn
+    chain.baseOwned = true
   }
 
   /**

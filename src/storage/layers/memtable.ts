@@ -220,7 +220,12 @@ export class Memtable {
     }
   }
 
-  /** The numbers of all blocks that have entries (`CONTROL_BLOCK` among them), ascending. */
+  /** The numbers of all blocks that have entries (`CONTROL_BLOCK` among them), in no order. */
+  blockNumbers(): Iterable<number> {
+    return this.#newest.keys()
+  }
+
+  /** The same, ascending. */
   sortedBlocks(): Uint32Array {
     return Uint32Array.from(this.#newest.keys()).sort()
   }

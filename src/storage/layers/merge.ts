@@ -42,9 +42,11 @@ export function* merge(layers: LayerSet, plan: MergePlan): Generator<void, Layer
   const { disk, folder } = layers.setting
   const targetBytes = layers.setting.layerBytes ?? LAYER_TARGET_BYTES
   const trims = visibleTrims(layers, inputs, fromBlock, toBlock)
-  const scans = inputs.map(
-    (ref) => new LayerScan(layers.reader(ref), Math.max(ref.fromBlock, fromBlock), Math.min(ref.toBlock, toBlock)),
-  )
+  const scans: LayerScan[] = []
+  for (const ref of inputs) {
+    scans.push(new LayerScan(layers.reader(ref), Math.max(ref.fromBlock, fromBlock), Math.min(ref.toBlock, toBlock)))
+    yield
+  }
   const writer = new LayerWriter(disk, folder, layers.setting, { id: layers.takeId(), kind: 'delta', level, lo, hi })
   let done = false
   try {

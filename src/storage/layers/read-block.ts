@@ -54,7 +54,7 @@ function read(source: BlockSource, block: number, bound: Lsn, byLsn: boolean): B
  * The newest version of `block` (its number in the group) that is visible at `readPoint`.
  * Whether that point may be read (cutoff, completeness) is for the caller to know.
  * @param memtables newest first.
- * @returns the bytes belong to the caller; undefined: the block is zeros, because of the trim `lsn` or (0) because it
+ * @returns the bytes belong to the caller (they may be a part of a larger buffer, where they start at a multiple of four); undefined: the block is zeros, because of the trim `lsn` or (0) because it
  *   was never written, or trimmed so long ago that the trim was collected.
  * @throws VolumeError `Corrupt` when bytes do not match their checksums, or a delta does not apply to the version
  *   below it.
