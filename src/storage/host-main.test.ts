@@ -94,7 +94,17 @@ describe('a process with storage nodes', () => {
     assert.equal(host.output, '')
   })
 
-  for (const args of [[], ['--zone', 'a'], ['--zone', 'a', '--node', 'a1=x'], ['--bogus']]) {
+  const node = ['--zone', 'a', '--node', 'a1=x:0']
+  for (const args of [
+    [],
+    ['--zone', 'a'],
+    ['--zone', 'a', '--node', 'a1=x'],
+    ['--bogus'],
+    [...node, '--set', 'flushBytes'],
+    [...node, '--set', 'flushBytes=0'],
+    [...node, '--set', 'flushBytes=1e6'],
+    [...node, '--set', 'constructor=1'],
+  ]) {
     it(`ends with status 2 on wrong usage: ${args.join(' ')}`, async () => {
       const host = new Host(...args)
       assert.equal(await host.ended, 2)

@@ -2,6 +2,9 @@
  * A process with storage nodes of one zone, each in a thread of its own:
  *
  *   node src/storage/host-main.ts --zone a --node a1=DIR:PORT --node a2=DIR:PORT [--host 127.0.0.1] [--advertise IP]
+ *     [--set NAME=NUMBER ...]
+ *
+ * `--set` replaces a setting of all its nodes (`node-options.ts`).
  *
  * Prints one line of JSON, {"ready":true,"zone","nodes":[{"node","address","incarnation"}]}, when all listen (port 0
  * picks one). SIGTERM and SIGINT stop it in order, status 0. When a node stops by itself, so does the process: one line
@@ -9,9 +12,11 @@
  */
 import { parseArgs } from 'node:util'
 import { type NodeId, nodeId } from '../protocol/lsn.ts'
+import { nodeOptionsFrom } from './node-options.ts'
 import { type NodeThread, startNodeThread } from './worker-thread.ts'
 
-const USAGE = 'usage: host-main.ts --zone ZONE --node NAME=FOLDER:PORT [--node ...] [--host IP] [--advertise IP]'
+const USAGE =
+  'usage: host-main.ts --zone ZONE --node NAME=FOLDER:PORT [--node ...] [--host IP] [--advertise IP] [--set NAME=NUMBER ...]'
 
 interface NodeArgument {
   readonly node: NodeId
@@ -40,11 +45,13 @@ function parseArguments(args: readonly string[]) {
         node: { type: 'string', multiple: true },
         host: { type: 'string', default: '127.0.0.1' },
         advertise: { type: 'string' },
+        set: { type: 'string', multiple: true, default: [] },
         module: { type: 'string' },
       },
     })
     if (values.zone === undefined || values.node === undefined) throw new UsageError('--zone and --node are needed')
-    return { ...values, zone: values.zone, nodes: values.node.map(parseNode) }
+    const options = nodeOptionsFrom(values.set)
+    return { ...values, zone: values.zone, nodes: values.node.map(parseNode), options }
   } catch (error) {
     throw new UsageError(messageOf(error))
   }
@@ -59,6 +66,7 @@ async function startAll({
   host,
   advertise,
   module,
+  options,
 }: ReturnType<typeof parseArguments>): Promise<NodeThread[]> {
   const outcomes = await Promise.allSettled(
     nodes.map((node) =>
@@ -66,6 +74,7 @@ async function startAll({
         ...node,
         zone,
         host,
+        options,
         ...(advertise === undefined ? {} : { advertisedHost: advertise }),
         ...(module === undefined ? {} : { module }),
       }),

@@ -1,4 +1,6 @@
 /** Settings of a storage node, with the reasons for their defaults. Sizes in bytes, times in milliseconds. */
+import { VolumeError } from '../protocol/errors.ts'
+
 export interface NodeOptions {
   /** One file of the hot log. Large enough that making the next (zero-filled, 20 ms) is rare. */
   readonly logFileBytes: number
@@ -37,4 +39,27 @@ export const DEFAULT_NODE_OPTIONS: NodeOptions = {
   scrubBytesPerSecond: MiB,
   gapMs: 10,
   gossipMs: 5000,
+}
+
+const isOption = (name: string): name is keyof NodeOptions => Object.hasOwn(DEFAULT_NODE_OPTIONS, name)
+
+/**
+ * The defaults with some settings replaced, each given as `NAME=NUMBER`.
+ * @throws VolumeError `BadRequest` for a name that there is not, and for what is not a positive whole number
+ */
+export function nodeOptionsFrom(settings: readonly string[]): NodeOptions {
+  const options: Record<keyof NodeOptions, number> = { ...DEFAULT_NODE_OPTIONS }
+  for (const setting of settings) {
+    const [name = '', digits = ''] = setting.split('=', 2)
+    if (!isOption(name)) {
+      const names = Object.keys(DEFAULT_NODE_OPTIONS).join(', ')
+      throw new VolumeError('BadRequest', `"${setting}" sets none of ${names}`)
+    }
+    const value = /^\d+$/.test(digits) ? Number(digits) : 0
+    if (!Number.isSafeInteger(value) || value === 0) {
+      throw new VolumeError('BadRequest', `"${setting}": ${name} is a positive whole number`)
+    }
+    options[name] = value
+  }
+  return options
 }

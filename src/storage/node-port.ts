@@ -8,6 +8,7 @@
  */
 import type { NodeId } from '../protocol/lsn.ts'
 import type { Disk } from './disk.ts'
+import type { NodeOptions } from './node-options.ts'
 
 export interface NodePort {
   /** Made when the node's disk was formatted: an emptied disk is never taken for the old one. */
@@ -51,4 +52,4 @@ export interface NodeConfig {
 }
 
 /** What a module that holds a node exports as `createStorageNode`. */
-export type CreateNode = (env: NodeEnv, disk: Disk, config: NodeConfig) => NodePort
+export type CreateNode = (env: NodeEnv, disk: Disk, config: NodeConfig, options?: NodeOptions) => NodePort

@@ -2,6 +2,7 @@
 import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { NodeId } from '../protocol/lsn.ts'
+import type { NodeOptions } from './node-options.ts'
 import type { CreateNode } from './node-port.ts'
 import { RealDisk } from './real-disk.ts'
 import { formatAddress, listenOn } from './real-socket.ts'
@@ -18,6 +19,8 @@ export interface NodeWorkerSettings {
   readonly port: number
   /** IP address that others reach this host by, when that is another than `host`. */
   readonly advertisedHost?: string
+  /** The node's defaults when not given. */
+  readonly options?: NodeOptions
   /** URL of the module that exports `createStorageNode`. */
   readonly module: string
   /** An eventfd of the starter: readable means stop. */
@@ -45,6 +48,7 @@ async function main(settings: NodeWorkerSettings): Promise<void> {
     // Before the node reads its disk, so that who connects meanwhile waits in the backlog instead of being refused.
     const listener = listenOn({ host: settings.host, port: settings.port })
     const address = formatAddress({ ...listener.address, host: settings.advertisedHost ?? settings.host })
+    const config = { node: settings.node, zone: settings.zone, address }
     const loop = new WorkerLoop({
       listener,
       stopFd: settings.stopFd,
@@ -52,7 +56,7 @@ async function main(settings: NodeWorkerSettings): Promise<void> {
       log: (line) => writeSync(2, `${settings.node}: ${line}\n`),
     })
     try {
-      const node = createNode(loop.env, disk, { node: settings.node, zone: settings.zone, address })
+      const node = createNode(loop.env, disk, config, settings.options)
       parentPort?.postMessage({ address, incarnation: node.incarnation } satisfies NodeReady)
       loop.run(node)
       node.close()
