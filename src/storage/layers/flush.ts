@@ -13,7 +13,7 @@ import { DELTAS_MAX, type Memtable } from './memtable.ts'
 import { type ParentRead, readVersion } from './read-block.ts'
 
 /** Blocks between two yields where little is written: each costs a microsecond or two. */
-const BLOCKS_PER_SLICE = 512
+const BLOCKS_PER_SLICE = 256
 /** An image costs a read. */
 const IMAGE_WEIGHT = 20
 

@@ -27,6 +27,8 @@ class MemoryFile implements DiskFile {
   }
   write(offset: number, bytes: Uint8Array): void {
     const { content } = this
+    this.#disk.room -= bytes.length
+    if (this.#disk.room < 0) throw new VolumeError('DiskFull', this.path)
     const end = offset + bytes.length
     if (end > content.bytes.length) {
       const grown = new Uint8Array(Math.max(end, content.bytes.length * 2))
@@ -56,6 +58,8 @@ export class MemoryDisk implements Disk {
   reads = 0
   written = 0
   largestWrite = 0
+  /** Bytes that can still be written. */
+  room = Number.MAX_SAFE_INTEGER
 
   list(folder: string): string[] {
     const names = [...this.files.keys()].filter((path) => path.startsWith(`${folder}/`))
@@ -89,6 +93,6 @@ export class MemoryDisk implements Disk {
   }
   syncFolder(): void {}
   freeBytes(): number {
-    return Number.MAX_SAFE_INTEGER
+    return this.room
   }
 }
