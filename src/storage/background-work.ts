@@ -137,7 +137,7 @@ export class BackgroundWork {
     let memory = 0
     let waiting = 0
     for (const segment of this.#host.segments()) {
-      memory += segment.memoryBytes
+      memory += segment.memory.bytes
       if (this.#touched.has(segment)) waiting += this.#compactionOf(segment).needed()
     }
     this.#memoryBytes = memory
@@ -206,14 +206,14 @@ export class BackgroundWork {
         continue
       }
       if ((this.#notBefore.get(segment) ?? 0) > now) continue
-      if (segment.memtables.some((memtable) => memtable.coalesceQueue > 0))
+      if (segment.memory.memtables.some((memtable) => memtable.coalesceQueue > 0))
         return jobOf(segment, this.#coalesce(segment))
-      const larger = flushable === undefined || segment.memoryBytes > flushable.memoryBytes
+      const larger = flushable === undefined || segment.memory.bytes > flushable.memory.bytes
       if (this.#mustFlush(segment) && larger) flushable = segment
       if (this.#mayCompact(segment)) compactable ??= segment
       else if (!this.#isBusy(segment) && segment !== flushable) this.#touched.delete(segment)
     }
-    if (flushable !== undefined) return jobOf(flushable, this.#flush(flushable), flushable.frozen?.bytes)
+    if (flushable !== undefined) return jobOf(flushable, this.#flush(flushable), flushable.memory.frozen?.bytes)
     for (const segment of this.#materialise) {
       if ((this.#notBefore.get(segment) ?? 0) <= now) return jobOf(segment, this.#materialised(segment))
     }
@@ -238,24 +238,24 @@ export class BackgroundWork {
   }
 
   #isBusy(segment: Segment): boolean {
-    return segment.frozen !== undefined || this.#wanted.has(segment) || this.#materialise.has(segment)
+    return segment.memory.frozen !== undefined || this.#wanted.has(segment) || this.#materialise.has(segment)
   }
 
   /** Sets a memtable aside when it is large, pins old log, or memory is short; answers whether it can be written now. */
   #mustFlush(segment: Segment): boolean {
     const { flushBytes, memoryBytesMax } = this.#host.options
-    if (segment.frozen === undefined) {
-      const short = this.#memoryBytes > memoryBytesMax && segment.active.bytes > flushBytes / 4
+    if (segment.memory.frozen === undefined) {
+      const short = this.#memoryBytes > memoryBytesMax && segment.memory.active.bytes > flushBytes / 4
       const wanted = this.#wanted.has(segment)
-      if (wanted && segment.active.maxLsn === 0) this.#wanted.delete(segment)
-      if (!(segment.active.bytes >= flushBytes || segment.active.full || short || wanted)) return false
-      segment.freeze()
+      if (wanted && segment.memory.active.maxLsn === 0) this.#wanted.delete(segment)
+      if (!(segment.memory.active.bytes >= flushBytes || segment.memory.active.full || short || wanted)) return false
+      segment.memory.freeze()
     }
     return segment.canFlush
   }
 
   *#coalesce(segment: Segment): Generator<void, void> {
-    for (const memtable of segment.memtables) {
+    for (const memtable of segment.memory.memtables) {
       for (let n = 1; memtable.coalesceQueue > 0; n++) {
         coalesceOne(memtable, segment.blocks)
         if (n % COALESCE_PER_SLICE === 0) yield
@@ -264,7 +264,8 @@ export class BackgroundWork {
   }
 
   *#flush(segment: Segment): Generator<void, void> {
-    const { frozen, layers } = segment
+    const { layers } = segment
+    const { frozen } = segment.memory
     if (frozen === undefined) return
     const edit = yield* flush({ memtable: frozen, layers, parentRead: segment.readBelow })
     segment.installFlush(edit)

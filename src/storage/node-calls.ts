@@ -58,7 +58,7 @@ export class NodeCalls {
   }
 
   #volume(id: VolumeId): NodeVolume {
-    const volume = this.#node.volumes.get(id)
+    const volume = this.#node.table.volumes.get(id)
     if (volume === undefined) throw new VolumeError('UnknownSegment', 'the volume is not known here')
     return volume
   }
@@ -70,7 +70,7 @@ export class NodeCalls {
     volumeEpoch: number
     membershipEpoch: number
   }): Segment {
-    const segment = this.#node.needSegment(argument.volume, argument.group)
+    const segment = this.#node.table.need(argument.volume, argument.group)
     const epoch = segment.volume.checkEpoch(argument.volumeEpoch)
     if (epoch !== 'Ok') throw new VolumeError(epoch, `volume epoch ${argument.volumeEpoch} is not in force here`)
     if (argument.membershipEpoch !== segment.config.epoch) {
@@ -82,52 +82,52 @@ export class NodeCalls {
     return segment
   }
 
-  /** The segments that one of a branch shows through, as far as they are here. */
-  #ancestorsOf(segment: Segment): Segment[] {
-    const ancestors: Segment[] = []
-    for (let at = segment.below; at !== null; ) {
-      const ancestor = this.#node.segment(at.volume, segment.group)
-      if (ancestor === undefined) break
-      ancestors.push(ancestor)
-      at = ancestor.below
-    }
-    return ancestors
+  /** Answers from a segment's log; damage that is found there makes the segment start again from its layers. */
+  #fromLog<T>(segment: Segment, answer: () => T): T {
+    let answered: T | undefined
+    this.#node.withLog(segment, () => {
+      answered = answer()
+    })
+    if (answered === undefined) throw new VolumeError('SuspectSegment', 'the log of this segment is damaged')
+    return answered
   }
 
   readonly #handlers: Handlers = {
     fence: ({ volume: id, epoch }) => {
       const volume = this.#volume(id)
       volume.fence(epoch)
-      return { value: { vdl: volume.vdl, segments: this.#node.reports(id) } }
+      return { value: { vdl: volume.vdl, segments: this.#node.table.reports(id) } }
     },
 
     seal: ({ state }) => {
       const volume = this.#volume(state.volume)
       const before = volume.state
       if (volume.seal(state)) this.#node.sealed(volume, before)
-      return { value: { segments: this.#node.reports(state.volume) } }
+      return { value: { segments: this.#node.table.reports(state.volume) } }
     },
 
     summaries: ({ volume, group, above }) => {
-      const segment = this.#node.needSegment(volume, group)
-      const [first] = segment.records(above, 1)
-      return {
-        value: { scl: segment.scl, after: first?.prevGroup ?? segment.scl },
-        attachment: encodeSummaries(segment.summaries(above)),
-      }
+      const segment = this.#node.table.need(volume, group)
+      return this.#fromLog(segment, () => {
+        const [first] = segment.records(above, 1)
+        return {
+          value: { scl: segment.scl, after: first?.prevGroup ?? segment.scl },
+          attachment: encodeSummaries(segment.summaries(above)),
+        }
+      })
     },
 
     configure: ({ state, config, incarnation, create, below }) => {
       if (incarnation !== this.#node.incarnation) {
         throw new VolumeError('WrongIncarnation', 'the node that was a member lost its disk; this is another')
       }
-      let volume = this.#node.volumes.get(state.volume)
-      if (volume === undefined) volume = this.#node.addVolume(state)
+      let volume = this.#node.table.volumes.get(state.volume)
+      if (volume === undefined) volume = this.#node.table.addVolume(state)
       else {
         const before = volume.state
         if (volume.seal(state)) this.#node.sealed(volume, before)
       }
-      let segment = this.#node.segment(state.volume, config.group)
+      let segment = this.#node.table.get(state.volume, config.group)
       if (!config.members.some((member) => member.incarnation === incarnation)) {
         if (segment !== undefined && config.epoch > segment.config.epoch) this.#node.removeSegment(segment)
         return { value: null }
@@ -142,15 +142,14 @@ export class NodeCalls {
 
     pull: (argument) => {
       const segment = this.#peerSegment(argument)
-      const pieces: Uint8Array[] = []
-      if (argument.from >= segment.log.from) {
-        for (const record of segment.records(argument.from, Math.min(argument.bytesMax, PULL_BYTES_MAX)))
-          pieces.push(record.encoded)
-      }
-      return {
-        value: { report: segment.report(), vdl: segment.volume.vdl, logFrom: segment.log.from },
-        attachment: Buffer.concat(pieces),
-      }
+      return this.#fromLog(segment, () => {
+        const { from, bytesMax } = argument
+        const records = from >= segment.log.from ? segment.records(from, Math.min(bytesMax, PULL_BYTES_MAX)) : []
+        return {
+          attachment: Buffer.concat(Array.from(records, ({ encoded }) => encoded)),
+          value: { report: segment.report(), vdl: segment.volume.vdl, logFrom: segment.log.from },
+        }
+      })
     },
 
     layers: (argument) => {
@@ -159,7 +158,7 @@ export class NodeCalls {
         throw new VolumeError('SuspectSegment', `a ${segment.state} ${segment.kind} segment is no source`)
       }
       if (segment.flushed < argument.atLeast) {
-        this.#node.wantFlush(segment)
+        this.#node.work.wantFlush(segment)
         throw new VolumeError('Conflict', `flushed to ${segment.flushed} so far, ${argument.atLeast} is needed`)
       }
       this.#holds.hold(segment)
@@ -172,14 +171,14 @@ export class NodeCalls {
     },
 
     layerBytes: ({ volume, group, layer, offset, length }) => {
-      const segment = this.#node.needSegment(volume, group)
+      const segment = this.#node.table.need(volume, group)
       const attachment = this.#holds.read(segment, layer, offset, Math.min(length, PIECE_BYTES_MAX))
       return { value: { bytes: attachment.length }, attachment }
     },
 
     grant: ({ volume, ...grant }) => {
       this.#volume(volume).adoptGrant(grant)
-      for (const segment of this.#node.segmentsOf(volume)) this.#node.touched(segment)
+      for (const segment of this.#node.table.of(volume)) this.#node.work.touched(segment)
       return { value: {} }
     },
 
@@ -190,26 +189,28 @@ export class NodeCalls {
           vdl: volume.vdl,
           epoch: volume.fencedEpoch,
           incarnation: this.#node.incarnation,
-          segments: this.#node.reports(id),
+          segments: this.#node.table.reports(id),
         },
       }
     },
 
     lsnAt: ({ volume, wallClockMs }) => {
-      const segment = this.#node.needSegment(volume, groupIndex(0))
+      const segment = this.#node.table.need(volume, groupIndex(0))
       segment.checkReadable(ZERO_LSN, null)
-      let found = lsnAt(segment, wallClockMs)
+      let found = lsnAt(segment.blocks, wallClockMs)
       // The newest may not be durable yet.
-      while (found !== undefined && found.lsn > segment.completeTo) found = lsnAt(segment, found.wallMs - 1)
+      while (found !== undefined && found.lsn > segment.completeTo) found = lsnAt(segment.blocks, found.wallMs - 1)
       return { value: { lsn: found?.lsn ?? null, wallClockMs: found?.wallMs ?? null } }
     },
 
     digest: ({ volume, group, readPoint, block, count }) => {
-      const segment = this.#node.needSegment(volume, group)
+      const segment = this.#node.table.need(volume, group)
       segment.checkReadable(readPoint, null)
       segment.volume.checkReadPoint(readPoint)
       const end = block + Math.min(count, DIGEST_COUNT_MAX)
-      const parentBlocks = this.#ancestorsOf(segment).flatMap((ancestor) => [...blocksOf(ancestor.blocks, block, end)])
+      const parentBlocks = this.#node.table
+        .ancestorsOf(segment)
+        .flatMap((ancestor) => [...blocksOf(ancestor.blocks, block, end)])
       const blocks = [...digest(segment.blocks, readPoint, block, end, parentBlocks)]
       return {
         value: { next: end < segment.volume.state.blocksPerGroup ? end : null },
@@ -218,13 +219,14 @@ export class NodeCalls {
     },
 
     drop: ({ volume }) => {
-      this.#node.dropVolume(volume)
+      const known = this.#node.table.volumes.get(volume)
+      if (known !== undefined) this.#node.dropVolume(known)
       return { value: {} }
     },
 
     materialise: ({ volume, group }) => {
-      const segment = this.#node.needSegment(volume, group)
-      if (segment.kind === 'full' && segment.below !== null) this.#node.wantMaterialised(segment)
+      const segment = this.#node.table.need(volume, group)
+      if (segment.kind === 'full' && segment.below !== null) this.#node.work.wantMaterialised(segment)
       return { value: { done: segment.kind !== 'full' || segment.below === null } }
     },
 
@@ -235,15 +237,15 @@ export class NodeCalls {
         incarnation: node.incarnation,
         zone: node.identity.zone,
         state: node.full ? 'full' : 'ready',
-        applyDelayMs: node.applyDelayMs,
+        applyDelayMs: node.work.applyDelayMs,
         freeBytes: this.#disk.freeBytes(),
         logBytes: node.logBytes,
-        memoryBytes: node.memoryBytes,
-        volumes: [...node.volumes].map(([volume, { vdl, fencedEpoch }]) => ({
+        memoryBytes: node.work.memoryBytes,
+        volumes: [...node.table.volumes].map(([volume, { vdl, fencedEpoch }]) => ({
           volume,
           vdl,
           epoch: fencedEpoch,
-          segments: node.reports(volume),
+          segments: node.table.reports(volume),
         })),
         counters: node.counters,
       }

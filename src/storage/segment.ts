@@ -14,21 +14,12 @@ import type { Ancestor, SegmentReport } from '../protocol/calls.ts'
 import { Chain } from '../protocol/chain.ts'
 import { invariant, VolumeError } from '../protocol/errors.ts'
 import type { GroupConfig, Member, SegmentKind } from '../protocol/group.ts'
-import {
-  type GroupIndex,
-  groupIndex,
-  type Lsn,
-  maxLsn,
-  minLsn,
-  type VolumeId,
-  volumeName,
-  ZERO_LSN,
-} from '../protocol/lsn.ts'
+import { type GroupIndex, type Lsn, maxLsn, minLsn, type VolumeId, volumeName, ZERO_LSN } from '../protocol/lsn.ts'
 import type { RecordSummary } from '../protocol/message.ts'
 import type { RedoRecord } from '../protocol/record.ts'
 import { coveredBy, isAnnulled } from '../protocol/truncation.ts'
+import { Completeness } from './completeness.ts'
 import type { Disk } from './disk.ts'
-import { readState, writeState } from './durable-state.ts'
 import type { LogPosition } from './hot-log.ts'
 import type { BlockVersion } from './layers/chain.ts'
 import type { LayerCache } from './layers/layer-cache.ts'
@@ -38,6 +29,15 @@ import { Memtable } from './layers/memtable.ts'
 import { type BlockSource, readBlock } from './layers/read-block.ts'
 import type { NodeVolume } from './node-volume.ts'
 import { SegmentLog } from './segment-log.ts'
+import {
+  makeSegmentFolder,
+  readManifest,
+  removeSegmentFolder,
+  type SegmentManifest,
+  segmentFolder,
+  writeManifest,
+} from './segment-manifest.ts'
+import { SegmentMemory } from './segment-memory.ts'
 
 export type SegmentState = 'active' | 'suspect' | 'rebuilding'
 
@@ -52,6 +52,8 @@ export interface SegmentHost {
   readLog(position: LogPosition): Uint8Array
   /** The last entry of the hot log; null when it is empty. */
   lastLogEntry(): LogPosition | null
+  /** A checksum of a segment's blocks did not match. */
+  damaged(segment: Segment): void
   /** The segment of another volume in the same group on this node. */
   sibling(volume: VolumeId, group: GroupIndex): Segment | undefined
 }
@@ -62,32 +64,6 @@ export interface LoggedRecord {
   readonly prevGroup: Lsn
   readonly record: RedoRecord
   readonly position: LogPosition
-}
-
-interface Manifest {
-  readonly kind: SegmentKind
-  readonly config: GroupConfig
-  readonly below: Ancestor | null
-  readonly suspect: boolean
-  readonly flushed: Lsn
-  readonly completeTo: Lsn
-  /** Entries of the hot log up to here are not of this segment's history any more. */
-  readonly ignoredLog: LogPosition | null
-  readonly layers: LayerManifest
-}
-
-const FOLDER = 'segments'
-const MANIFEST = 'manifest'
-
-export const segmentFolder = (volume: VolumeId, group: GroupIndex): string => `${FOLDER}/${volumeName(volume)}-${group}`
-
-/** The groups of a volume that a disk has segments of. */
-export function groupsOnDisk(disk: Disk, volume: VolumeId): GroupIndex[] {
-  const prefix = `${volumeName(volume)}-`
-  return disk
-    .list(FOLDER)
-    .filter((name) => name.startsWith(prefix))
-    .map((name) => groupIndex(Number(name.slice(prefix.length))))
 }
 
 export class Segment {
@@ -102,19 +78,15 @@ export class Segment {
   #config: GroupConfig
   #below: Ancestor | null
   #state: SegmentState
-  #active: Memtable
-  #frozen: Memtable | undefined
+  readonly memory = new SegmentMemory()
   /** All at or below is in layers on disk (full), or on every full member's (tail). */
   #flushed: Lsn
-  /** Every durable record at or below this LSN is here: read points up to it can be served. */
-  #completeTo: Lsn
+  readonly #complete: Completeness
   #ignoredLog: LogPosition | null
-  /** The last record of the group at the durable point last heard of. */
-  #point: { vdl: Lsn; lsn: Lsn }
   /** Grows whenever blocks or log were replaced, so that a job begun before knows that it is void. */
   generation = 0
 
-  private constructor(host: SegmentHost, volume: NodeVolume, group: GroupIndex, manifest: Manifest) {
+  private constructor(host: SegmentHost, volume: NodeVolume, group: GroupIndex, manifest: SegmentManifest) {
     this.#host = host
     this.volume = volume
     this.group = group
@@ -124,9 +96,8 @@ export class Segment {
     this.#below = manifest.below
     this.#state = manifest.suspect ? 'suspect' : 'active'
     this.#flushed = manifest.flushed
-    this.#completeTo = manifest.completeTo
+    this.#complete = new Completeness(manifest.completeTo, manifest.flushed)
     this.#ignoredLog = manifest.ignoredLog
-    this.#point = { vdl: manifest.completeTo, lsn: manifest.flushed }
     this.#chain = new Chain<LoggedRecord>(manifest.flushed)
     this.log = new SegmentLog(manifest.flushed)
     this.layers = LayerSet.fromManifest(manifest.layers, {
@@ -138,7 +109,6 @@ export class Segment {
       layerBytes: host.layerBytes,
       cache: host.layerCache,
     })
-    this.#active = new Memtable()
   }
 
   /**
@@ -154,10 +124,10 @@ export class Segment {
   ): Segment {
     const own = config.members.find((m) => m.node === host.node && m.incarnation === host.incarnation)
     invariant(own !== undefined, 'a segment is made for a member of its group')
-    host.disk.makeFolder(segmentFolder(volume.state.volume, config.group))
-    host.disk.syncFolder(FOLDER)
+    makeSegmentFolder(host.disk, segmentFolder(volume.state.volume, config.group))
     const { base } = volume.state
     const segment = new Segment(host, volume, config.group, {
+      format: 1,
       kind: own.kind,
       config,
       below,
@@ -174,33 +144,26 @@ export class Segment {
 
   /** The segment as its manifest says, without its log; undefined when it was never completely made, or is lost. */
   static load(host: SegmentHost, volume: NodeVolume, group: GroupIndex): Segment | undefined {
-    const folder = segmentFolder(volume.state.volume, group)
-    const read = readState(host.disk, folder, MANIFEST)
-    if (read.status === 'absent') return undefined
-    if (read.status === 'damaged') {
-      // A lost segment: its group's members give this node another one, which counts only once it has caught up.
-      host.disk.removeFolder(folder)
-      host.disk.syncFolder(FOLDER)
-      return undefined
-    }
-    const segment = new Segment(host, volume, group, read.value as Manifest)
-    volume.learnVdl(segment.#completeTo)
+    const manifest = readManifest(host.disk, segmentFolder(volume.state.volume, group))
+    if (manifest === undefined) return undefined
+    const segment = new Segment(host, volume, group, manifest)
+    volume.learnVdl(manifest.completeTo)
     segment.layers.removeStrayFiles()
     return segment
   }
 
   persist(): void {
-    const manifest: Manifest = {
+    writeManifest(this.#host.disk, this.folder, {
+      format: 1,
       kind: this.kind,
       config: this.#config,
       below: this.#below,
       suspect: this.#state === 'suspect',
       flushed: this.#flushed,
-      completeTo: this.#completeTo,
+      completeTo: this.#complete.to,
       ignoredLog: this.#ignoredLog,
       layers: this.layers.toManifest(),
-    }
-    writeState(this.#host.disk, this.folder, MANIFEST, manifest)
+    })
   }
 
   // -------------------------------------------------------------- what it is
@@ -226,33 +189,18 @@ export class Segment {
     return this.#flushed
   }
 
+  /** Every durable record at or below this LSN is here: read points up to it can be served. */
   get completeTo(): Lsn {
-    return this.#completeTo
+    return this.#complete.to
   }
 
   /** Whether something is known to be missing: a gap, or a durable point that is not reached. */
   get behind(): boolean {
-    return this.#chain.waiting > 0 || this.#point.lsn > this.#chain.scl
+    return this.#chain.waiting > 0 || this.#complete.point > this.#chain.scl
   }
 
   get waiting(): number {
     return this.#chain.waiting
-  }
-
-  get active(): Memtable {
-    return this.#active
-  }
-
-  get frozen(): Memtable | undefined {
-    return this.#frozen
-  }
-
-  get memtables(): Memtable[] {
-    return this.#frozen === undefined ? [this.#active] : [this.#active, this.#frozen]
-  }
-
-  get memoryBytes(): number {
-    return this.#active.bytes + (this.#frozen?.bytes ?? 0)
   }
 
   get self(): number {
@@ -314,31 +262,32 @@ export class Segment {
 
   readonly #chained = (logged: LoggedRecord): void => {
     this.log.chained(logged.record, logged.position)
-    if (this.kind === 'full') this.#active.insert(logged.record)
+    if (this.kind === 'full') this.memory.active.insert(logged.record)
   }
 
   /** The writer says: at durable point `vdl` this group ends at `lsn`. */
   announced(vdl: Lsn, lsn: Lsn): void {
-    if (vdl < this.#point.vdl) return
-    this.settlePoint()
-    this.#point = { vdl, lsn: maxLsn(lsn, this.#point.lsn) }
-    this.settlePoint()
+    this.#complete.announced(vdl, lsn, this.#trustedScl)
   }
 
   /** The writer says: up to `vdl` nothing was added to this group since the last announcement. */
   unchanged(vdl: Lsn): void {
-    if (vdl > this.#point.vdl) this.announced(vdl, this.#point.lsn)
+    this.#complete.unchanged(vdl, this.#trustedScl)
   }
 
-  /** When all that was announced is here, reads up to the announced point can be served. */
+  /** The chain may have reached what was announced. */
   settlePoint(): void {
-    if (this.#state !== 'suspect' && this.scl >= this.#point.lsn)
-      this.#completeTo = maxLsn(this.#completeTo, this.#point.vdl)
+    this.#complete.reached(this.#trustedScl)
+  }
+
+  /** A suspect segment's chain proves nothing. */
+  get #trustedScl(): Lsn {
+    return this.#state === 'suspect' ? ZERO_LSN : this.scl
   }
 
   /** A read quorum of members holds nothing durable at or below `vdl` that is not here. */
   provedComplete(vdl: Lsn): void {
-    this.#completeTo = maxLsn(this.#completeTo, vdl)
+    this.#complete.proved(vdl)
   }
 
   records(above: Lsn, bytesMax: number): Generator<RedoRecord> {
@@ -362,19 +311,17 @@ export class Segment {
       invariant(end >= this.#flushed, () => `a truncation at ${end} reaches into layers that hold ${this.#flushed}`)
       end = this.log.truncate(end, (position) => this.#host.readLog(position))
       invariant(end >= this.#flushed, () => `the chain would end at ${end}, below what is in layers, ${this.#flushed}`)
-      this.#active.dropAbove(end)
-      this.#frozen?.dropAbove(end)
+      this.memory.dropAbove(end)
     }
     this.#chain.restart(end, ({ lsn }) => !isAnnulled(truncations, lsn), this.#chained)
-    if (this.#point.lsn > this.scl) this.#point = { vdl: this.#completeTo, lsn: ZERO_LSN }
+    if (this.#complete.point > this.scl) this.#complete.forgetPoint()
     this.generation++
   }
 
   /** The history of truncations does not reach back to what this segment knew: only its layers can be believed. */
   forgetLog(): void {
     this.#ignoredLog = this.#host.lastLogEntry()
-    this.#active = new Memtable()
-    this.#frozen = undefined
+    this.memory.replace()
     this.log.restart(this.#flushed)
     this.#chain.restart(this.#flushed, () => false, this.#chained)
     this.generation++
@@ -393,33 +340,24 @@ export class Segment {
 
   // -------------------------------------------------------------- memory to disk
 
-  /** Sets the memtable aside to be flushed. Answers whether there is one to flush. */
-  freeze(): boolean {
-    if (this.#frozen === undefined && this.#active.maxLsn > ZERO_LSN) {
-      this.#active.freeze()
-      this.#frozen = this.#active
-      this.#active = new Memtable()
-    }
-    return this.#frozen !== undefined
-  }
-
   /** Layers may only hold what no recovery can cut. */
   get canFlush(): boolean {
-    return this.#frozen !== undefined && this.#frozen.maxLsn <= this.volume.vdl
+    return this.memory.frozen !== undefined && this.memory.frozen.maxLsn <= this.volume.vdl
   }
 
   /** The frozen memtable was written as layers. */
   installFlush(edit: LayerEdit): void {
-    invariant(this.#frozen !== undefined && this.canFlush, 'nothing was being flushed')
+    const { frozen } = this.memory
+    invariant(frozen !== undefined && this.canFlush, 'nothing was being flushed')
     const before = this.#flushed
-    this.#flushed = maxLsn(before, this.#frozen.maxLsn)
+    this.#flushed = maxLsn(before, frozen.maxLsn)
     try {
       this.layers.install(edit, () => this.persist())
     } catch (error) {
       this.#flushed = before
       throw error
     }
-    this.#frozen = undefined
+    this.memory.flushed()
   }
 
   /** Every full member has all up to `upTo` in layers: a tail need not keep it. */
@@ -436,7 +374,7 @@ export class Segment {
 
   /** All that is known of the segment's blocks, for background work. */
   get blocks(): BlockSource {
-    return { memtables: this.memtables, layers: this.layers, parentRead: this.readBelow }
+    return { memtables: this.memory.memtables, layers: this.layers, parentRead: this.readBelow }
   }
 
   /**
@@ -447,15 +385,15 @@ export class Segment {
   read(block: number, readPoint: Lsn, minScl: Lsn | null): BlockVersion {
     this.checkReadable(readPoint, minScl)
     this.volume.checkReadPoint(readPoint)
-    return readBlock(block, readPoint, this.memtables, this.layers, this.readBelow)
+    return readBlock(block, readPoint, this.memory.memtables, this.layers, this.readBelow)
   }
 
   /** @throws VolumeError unless everything durable at or below the read point is here */
   checkReadable(readPoint: Lsn, minScl: Lsn | null): void {
     if (this.kind === 'tail') throw new VolumeError('BadRequest', 'a tail segment holds no blocks')
     if (this.#state !== 'active') throw new VolumeError('SuspectSegment', `the segment is ${this.#state}`)
-    const complete = readPoint <= this.#completeTo || (minScl !== null && this.scl >= minScl)
-    if (!complete) throw new VolumeError('ReadPointAhead', `complete to ${this.#completeTo}, asked for ${readPoint}`)
+    const complete = readPoint <= this.#complete.to || (minScl !== null && this.scl >= minScl)
+    if (!complete) throw new VolumeError('ReadPointAhead', `complete to ${this.#complete.to}, asked for ${readPoint}`)
   }
 
   /** What a branch sees of its ancestor. */
@@ -465,15 +403,25 @@ export class Segment {
     if (ancestor === undefined) {
       throw new VolumeError('ReadPointAhead', `the ancestor ${volumeName(this.#below.volume)} has no segment here yet`)
     }
-    return ancestor.read(block, minLsn(readPoint, this.#below.lsn), null)
+    try {
+      return ancestor.read(block, minLsn(readPoint, this.#below.lsn), null)
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.code !== 'Corrupt') throw error
+      this.#host.damaged(ancestor)
+      throw new VolumeError('SuspectSegment', 'what the branch shows of its ancestor is being mended', { cause: error })
+    }
   }
 
   // -------------------------------------------------------------- life
 
+  #doubt(): void {
+    this.#state = 'suspect'
+    this.#complete.lost()
+  }
+
   becomeSuspect(): void {
     if (this.#state === 'suspect') return
-    this.#state = 'suspect'
-    this.#completeTo = ZERO_LSN
+    this.#doubt()
     this.persist()
   }
 
@@ -497,32 +445,37 @@ export class Segment {
   rebuilt(layers: LayerManifest, flushed: Lsn, completeTo: Lsn): void {
     this.layers.replace(layers)
     this.generation++
-    if (flushed > this.scl) {
-      this.#active = new Memtable()
-      this.#frozen = undefined
+    if (!this.#reloadMemtable(flushed)) {
+      // What it acknowledged above is gone with its memory.
+      if (flushed < this.scl) this.#doubt()
+      this.memory.replace()
       this.log.restart(flushed)
       this.#chain.restart(flushed, () => true, this.#chained)
-    } else {
-      this.#reloadMemtable(flushed)
     }
     this.#flushed = flushed
     if (this.#state === 'rebuilding') {
       this.#state = 'active'
-      this.#completeTo = maxLsn(this.#completeTo, completeTo)
+      this.#complete.proved(completeTo)
     }
     this.persist()
     this.layers.removeStrayFiles()
   }
 
-  /** The layers now end at `flushed`: the memtable is what the log holds above it. */
-  #reloadMemtable(flushed: Lsn): void {
-    this.#frozen = undefined
-    this.#active = new Memtable()
-    for (const record of this.log.records(flushed, this.scl, Number.MAX_SAFE_INTEGER, (position) =>
-      this.#host.readLog(position),
-    )) {
-      this.#active.insert(record)
+  /** The layers now end at `flushed`: the memtable is what the log holds above it. False when the log has not got it. */
+  #reloadMemtable(flushed: Lsn): boolean {
+    if (flushed > this.scl) return false
+    const memtable = new Memtable()
+    try {
+      const records = this.log.records(flushed, this.scl, Number.MAX_SAFE_INTEGER, (position) =>
+        this.#host.readLog(position),
+      )
+      for (const record of records) memtable.insert(record)
+    } catch (error) {
+      if (error instanceof VolumeError && (error.code === 'Corrupt' || error.code === 'LogCollected')) return false
+      throw error
     }
+    this.memory.replace(memtable)
+    return true
   }
 
   /** Adopts a newer membership. Answers whether it was newer. */
@@ -542,7 +495,6 @@ export class Segment {
   remove(): void {
     this.generation++
     this.layers.close()
-    this.#host.disk.removeFolder(this.folder)
-    this.#host.disk.syncFolder(FOLDER)
+    removeSegmentFolder(this.#host.disk, this.folder)
   }
 }

@@ -1,17 +1,15 @@
 /**
  * A storage node: the eight steps of SIGMOD 2017, section 3.3, over one disk and one thread.
  *
- * Foreground: receive, append to the hot log, acknowledge with SCL (`receive`, `commit`). Background, a slice at a time
- * and only when nothing is to be received: coalesce, flush, merge, collect, scrub (`background-work.ts`). Between both:
- * gossip and copying of layers (`tick`). A node has no vote: it takes every well-formed record of the right epochs.
+ * Foreground: receive, append to the hot log, acknowledge with SCL (`appends.ts`). Background, a slice at a time and
+ * only when nothing is to be received: coalesce, flush, merge, collect, scrub (`background-work.ts`). Between both:
+ * gossip and copying of layers (`repairs.ts`). A node has no vote: it takes every well-formed record of the right
+ * epochs.
  */
-import type { SegmentReport, VolumeState } from '../protocol/calls.ts'
+import type { VolumeState } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import { type GroupIndex, type Lsn, type NodeId, type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
+import { ZERO_LSN } from '../protocol/lsn.ts'
 import {
-  type Ack,
-  APPEND_HEADER_BYTES,
-  encodeAck,
   encodeFailure,
   encodePage,
   MessageType,
@@ -20,73 +18,45 @@ import {
   readRead,
   readVdl,
   type Status,
-  writeAppendHeader,
 } from '../protocol/message.ts'
-import type { RedoRecord } from '../protocol/record.ts'
 import { alignedBuffer } from './aligned.ts'
+import { Appends } from './appends.ts'
 import { BackgroundWork } from './background-work.ts'
 import type { Disk } from './disk.ts'
-import { readState, writeState } from './durable-state.ts'
-import { Gossip } from './gossip.ts'
 import { HotLog, type LogPosition } from './hot-log.ts'
-import { LayerCopy } from './layer-copy.ts'
 import { LayerCache } from './layers/layer-cache.ts'
 import { NodeCalls } from './node-calls.ts'
+import { loadIdentity, type NodeIdentity } from './node-identity.ts'
 import { DEFAULT_NODE_OPTIONS, type NodeOptions } from './node-options.ts'
 import type { NodeConfig, NodeEnv, NodePort } from './node-port.ts'
-import { NodeVolume } from './node-volume.ts'
+import type { NodeVolume } from './node-volume.ts'
 import { PeerCalls } from './peer-calls.ts'
-import { groupsOnDisk, Segment, type SegmentHost } from './segment.ts'
+import { Repairs } from './repairs.ts'
+import { Segment, type SegmentHost } from './segment.ts'
 import { recordsOfEntry } from './segment-log.ts'
+import { SegmentTable } from './segment-table.ts'
 
-/** What a node is, for life; written when its disk is formatted. */
-export interface NodeIdentity {
-  readonly node: NodeId
-  readonly zone: string
-  /** Random: an emptied disk is another node. */
-  readonly incarnation: string
-}
-
-/** An append that was received and is not in the log yet. */
-interface Staged {
-  readonly segment: Segment
-  readonly records: readonly RedoRecord[]
-  readonly entry: Uint8Array
-  readonly vdl: Lsn
-  readonly groupPoint: Lsn
-  /** Who waits for the acknowledgement; undefined for what peers sent. */
-  readonly connection: number | undefined
-}
-
-const IDENTITY_FOLDER = 'node'
-const IDENTITY = 'identity'
 const EMPTY = new Uint8Array(0)
 
-/** Out-of-order records that a segment keeps; more are left to gossip. */
-const WAITING_MAX = 4096
-
-/** The `bytes` of the memory that memtables may take is this many times `memoryBytesMax` before appends are refused. */
+/** Appends are refused when memtables take this many times `memoryBytesMax`. */
 const REFUSE_FACTOR = 2
+const SPACE_CHECK_MS = 100
 
 export class StorageNode implements NodePort {
   readonly identity: NodeIdentity
-  readonly incarnation: string
   readonly options: NodeOptions
-  readonly peers: PeerCalls
-  readonly volumes = new Map<VolumeId, NodeVolume>()
+  readonly table: SegmentTable
+  readonly repairs: Repairs
+  readonly work: BackgroundWork
   readonly counters: Record<string, number> = {}
   readonly #env: NodeEnv
   readonly #disk: Disk
   readonly #log: HotLog
+  readonly #appends: Appends
   readonly #calls: NodeCalls
-  readonly #work: BackgroundWork
-  readonly #segments = new Map<VolumeId, Map<GroupIndex, Segment>>()
-  readonly #gossip = new Map<Segment, Gossip>()
-  readonly #copies = new Map<Segment, LayerCopy>()
+  readonly #peers: PeerCalls
   readonly #host: SegmentHost
-  #staged: Staged[] = []
   #full = false
-  #lastLogEntry: LogPosition | null = null
   #nextSpaceCheckMs = 0
 
   /**
@@ -98,61 +68,86 @@ export class StorageNode implements NodePort {
     this.#disk = disk
     this.options = options
     this.identity = loadIdentity(env, disk, config)
-    this.incarnation = this.identity.incarnation
-    this.peers = new PeerCalls(
+    this.#peers = new PeerCalls(
       (address, message) => env.sendTo(address, message),
       () => env.now(),
     )
-    disk.makeFolder('volumes')
-    disk.makeFolder('segments')
-    disk.syncFolder('')
-    this.#host = {
-      disk,
-      node: this.identity.node,
-      incarnation: this.identity.incarnation,
-      layerCache: new LayerCache({ bytesMax: options.indexCacheBytes }),
-      layerBytes: options.layerBytes,
-      readLog: (position) => this.#log.read(position),
-      lastLogEntry: () => this.#lastLogEntry,
-      sibling: (volume, group) => this.segment(volume, group),
-    }
-    for (const volume of NodeVolume.load(disk)) this.#loadVolume(volume)
-    this.#log = this.#replay()
-    this.#work = new BackgroundWork({
-      options: this.options,
+    this.table = new SegmentTable(disk)
+    this.#host = this.#segmentHost()
+    this.table.load(this.#host)
+    this.work = new BackgroundWork({
+      options,
       disk,
       now: () => env.now(),
-      segments: () => this.segments(),
+      segments: () => this.table.all(),
       count: (name) => this.count(name),
       damaged: (segment) => this.damaged(segment),
     })
+    this.repairs = new Repairs({
+      options,
+      disk,
+      peers: this.#peers,
+      now: () => env.now(),
+      count: (name) => this.count(name),
+      received: (segment, records) => this.#appends.receiveFromPeer(segment, records),
+      quiesce: (segment) => this.work.endJobOf(segment),
+      touched: (segment) => this.work.touched(segment),
+    })
+    const { log, last } = this.#replay()
+    this.#log = log
+    this.#appends = new Appends(this.#appendHost(), last)
     this.#calls = new NodeCalls(this, disk, () => env.now())
-    for (const segment of this.segments()) this.#watch(segment)
+    for (const segment of this.table.all()) this.#watch(segment)
   }
 
-  #loadVolume(volume: NodeVolume): void {
-    const id = volume.state.volume
-    this.volumes.set(id, volume)
-    const groups = new Map<GroupIndex, Segment>()
-    this.#segments.set(id, groups)
-    for (const group of groupsOnDisk(this.#disk, id)) {
-      const segment = Segment.load(this.#host, volume, group)
-      if (segment !== undefined) groups.set(group, segment)
+  #segmentHost(): SegmentHost {
+    return {
+      disk: this.#disk,
+      node: this.identity.node,
+      incarnation: this.identity.incarnation,
+      layerCache: new LayerCache({ bytesMax: this.options.indexCacheBytes }),
+      layerBytes: this.options.layerBytes,
+      readLog: (position) => this.#log.read(position),
+      lastLogEntry: () => this.#appends.last,
+      sibling: (volume, group) => this.table.get(volume, group),
+      damaged: (segment) => this.damaged(segment),
+    }
+  }
+
+  #appendHost(): ConstructorParameters<typeof Appends>[0] {
+    return {
+      table: this.table,
+      log: this.#log,
+      refusal: () => {
+        if (this.#full) return 'DiskFull'
+        return this.work.memoryBytes > this.options.memoryBytesMax * REFUSE_FACTOR ? 'Overloaded' : undefined
+      },
+      applyDelayMs: () => this.work.applyDelayMs,
+      reply: (connection, message) => this.#env.reply(connection, message),
+      diskFull: () => {
+        this.#full = true
+        this.count('diskFull')
+      },
+      logged: (segment) => {
+        this.work.touched(segment)
+        this.repairs.logged(segment)
+      },
     }
   }
 
   /** Brings memory back to what the log says. Records at or below what is in layers are known already. */
-  #replay(): HotLog {
+  #replay(): { log: HotLog; last: LogPosition | null } {
     const { logPageBytes, logFileBytes } = this.options
     const nodeTag = Number.parseInt(this.identity.incarnation.slice(0, 8), 16)
     const points: (() => void)[] = []
+    let last: LogPosition | null = null
     const { log, damage } = HotLog.open(
       this.#disk,
       { nodeTag, alignedBuffer, pageBytes: logPageBytes, fileBytes: logFileBytes },
       (position, bytes) => {
-        this.#lastLogEntry = position
+        last = position
         const append = readAppend(bytes)
-        const segment = this.segment(append.volume, append.group)
+        const segment = this.table.get(append.volume, append.group)
         if (segment === undefined) return
         segment.volume.learnVdl(append.vdl)
         segment.replay(recordsOfEntry(bytes), position)
@@ -162,164 +157,84 @@ export class StorageNode implements NodePort {
     for (const point of points) point()
     if (damage.length > 0) {
       this.count('logDamage', damage.length)
-      for (const segment of this.segments()) segment.becomeSuspect()
+      // Noted durably before the first append: behind it the damage could pass for a torn tail.
+      for (const segment of this.table.all()) segment.becomeSuspect()
     }
-    return log
+    return { log, last }
   }
 
   #watch(segment: Segment): void {
-    this.#gossip.set(
-      segment,
-      new Gossip(segment, {
-        peers: this.peers,
-        now: () => this.#env.now(),
-        received: (to, records) => this.#receivedFromPeer(to, records),
-        needsLayers: (to) => this.rebuild(to),
-      }),
-    )
-    this.#work.touched(segment)
+    this.repairs.watch(segment)
+    this.work.touched(segment)
   }
 
-  // -------------------------------------------------------------- what is here
-
-  count(name: string, by = 1): void {
-    this.counters[name] = (this.counters[name] ?? 0) + by
+  get incarnation(): string {
+    return this.identity.incarnation
   }
 
-  segment(volume: VolumeId, group: GroupIndex): Segment | undefined {
-    return this.#segments.get(volume)?.get(group)
-  }
-
-  *segments(): Generator<Segment> {
-    for (const groups of this.#segments.values()) yield* groups.values()
-  }
-
-  segmentsOf(volume: VolumeId): Segment[] {
-    return [...(this.#segments.get(volume)?.values() ?? [])]
-  }
-
-  /** @throws VolumeError `UnknownSegment` */
-  needSegment(volume: VolumeId, group: GroupIndex): Segment {
-    const segment = this.segment(volume, group)
-    if (segment === undefined)
-      throw new VolumeError('UnknownSegment', `no segment of group ${group} of this volume here`)
-    return segment
-  }
-
-  reports(volume: VolumeId): SegmentReport[] {
-    return this.segmentsOf(volume).map((segment) => segment.report())
-  }
-
+  /** Whether appends are refused for want of room. */
   get full(): boolean {
     return this.#full
-  }
-
-  get applyDelayMs(): number {
-    return this.#work.applyDelayMs
   }
 
   get logBytes(): number {
     return this.#log.bytes
   }
 
-  get memoryBytes(): number {
-    return this.#work.memoryBytes
+  count(name: string, by = 1): void {
+    this.counters[name] = (this.counters[name] ?? 0) + by
   }
 
   // -------------------------------------------------------------- changes of what is here
 
-  addVolume(state: VolumeState): NodeVolume {
-    const volume = NodeVolume.create(this.#disk, state)
-    this.volumes.set(state.volume, volume)
-    this.#segments.set(state.volume, new Map())
-    return volume
-  }
-
   addSegment(volume: NodeVolume, config: Segment['config'], below: Segment['below'], suspect: boolean): Segment {
     const segment = Segment.create(this.#host, volume, config, below, suspect)
-    this.#segments.get(volume.state.volume)?.set(config.group, segment)
+    this.table.add(segment)
     this.#watch(segment)
     return segment
   }
 
   /** This node is no member of the group any more. */
   removeSegment(segment: Segment): void {
-    this.#gossip.delete(segment)
-    this.#copies.delete(segment)
-    this.#work.forget(segment)
-    this.#staged = this.#staged.filter((staged) => staged.segment !== segment)
-    this.#segments.get(segment.volume.state.volume)?.delete(segment.group)
-    segment.remove()
+    this.#appends.dropStaged((staged) => staged === segment)
+    this.repairs.forget(segment)
+    this.work.forget(segment)
+    this.table.remove(segment)
   }
 
   /** Forgets a volume and all its segments. */
-  dropVolume(id: VolumeId): void {
-    const volume = this.volumes.get(id)
-    if (volume === undefined) return
-    for (const segment of this.segmentsOf(id)) this.removeSegment(segment)
-    this.#segments.delete(id)
-    this.volumes.delete(id)
-    volume.forget()
+  dropVolume(volume: NodeVolume): void {
+    for (const segment of this.table.of(volume.state.volume)) this.removeSegment(segment)
+    this.table.forget(volume)
   }
 
   /** A new epoch is in force: every segment of the volume cuts its log. */
   sealed(volume: NodeVolume, before: VolumeState): void {
-    this.#staged = this.#staged.filter((staged) => staged.segment.volume !== volume)
-    const { truncationsFromEpoch } = volume.state
-    for (const segment of this.segmentsOf(volume.state.volume)) {
-      if (truncationsFromEpoch > before.epoch + 1) segment.forgetLog()
-      else this.#guard(segment, () => segment.truncate())
-      this.#gossip.get(segment)?.demand()
+    this.#appends.dropStaged((segment) => segment.volume === volume)
+    // What an even older epoch may have cut is not known any more.
+    const known = volume.state.truncationsFromEpoch <= before.epoch + 1
+    for (const segment of this.table.of(volume.state.volume)) {
+      if (known) this.withLog(segment, () => segment.truncate())
+      else segment.forgetLog()
+      this.repairs.demand(segment)
     }
   }
 
-  touched(segment: Segment): void {
-    this.#work.touched(segment)
-  }
-
-  wantFlush(segment: Segment): void {
-    this.#work.wantFlush(segment)
-  }
-
-  wantMaterialised(segment: Segment): void {
-    this.#work.wantMaterialised(segment)
-  }
-
-  demandGossip(segment: Segment): void {
-    this.#gossip.get(segment)?.demand()
-  }
-
-  /** Copies the blocks of a full segment from a peer. */
-  rebuild(segment: Segment): void {
-    if (this.#copies.has(segment)) return
-    this.count('rebuilds')
-    segment.beginRebuild()
-    this.#copies.set(
-      segment,
-      new LayerCopy(segment, {
-        disk: this.#disk,
-        peers: this.peers,
-        now: () => this.#env.now(),
-        quiesce: (of) => this.#work.endJobOf(of),
-      }),
-    )
-  }
-
-  /** Runs something that touches a segment's blocks or log; damage that it finds starts the repair. */
-  #guard(segment: Segment, action: () => void): void {
+  /** Runs what reads a segment's log; a segment whose log is damaged starts again from its layers, as suspect. */
+  withLog(segment: Segment, action: () => void): void {
     try {
       action()
     } catch (error) {
       if (!(error instanceof VolumeError) || error.code !== 'Corrupt') throw error
-      this.damaged(segment)
+      this.count('logDamage')
+      segment.forgetLog()
     }
   }
 
-  /** A checksum did not match. Nothing was served; blocks are copied anew from a peer, log is pulled again. */
+  /** A checksum of a segment's blocks did not match. Nothing was served; they are copied anew from a peer. */
   damaged(segment: Segment): void {
     this.count('damage')
-    if (segment.kind === 'full') this.rebuild(segment)
-    else segment.forgetLog()
+    this.repairs.rebuild(segment)
   }
 
   // -------------------------------------------------------------- messages
@@ -328,7 +243,7 @@ export class StorageNode implements NodePort {
     try {
       switch (type) {
         case MessageType.APPEND:
-          this.#append(connection, body)
+          this.#appends.receive(connection, body)
           break
         case MessageType.READ:
           this.#read(connection, body)
@@ -340,7 +255,7 @@ export class StorageNode implements NodePort {
           this.#call(connection, body)
           break
         case MessageType.RESULT:
-          this.peers.answered(body)
+          this.#peers.answered(body)
           break
         default:
           this.count('unknownMessages')
@@ -353,146 +268,21 @@ export class StorageNode implements NodePort {
   }
 
   connectionClosed(connection: number): void {
-    for (const volume of this.volumes.values()) if (volume.writer === connection) volume.writer = undefined
+    for (const volume of this.table.volumes.values()) if (volume.writer === connection) volume.writer = undefined
   }
 
-  #append(connection: number, body: Uint8Array): void {
-    const append = readAppend(body)
-    const segment = this.segment(append.volume, append.group)
-    if (segment === undefined) {
-      this.#ack(connection, append.volume, append.group, 'UnknownSegment', undefined)
-      return
-    }
-    const status = this.#appendStatus(segment, append.volumeEpoch, append.membershipEpoch)
-    if (status !== 'Ok') {
-      this.#ack(connection, append.volume, append.group, status, segment)
-      return
-    }
-    segment.volume.writer = connection
-    // The body is only valid during this call; the copy is logged and holds the records until they are chained.
-    const entry = body.slice()
-    const records = recordsOfEntry(entry)
-    this.#checkRecords(segment, records)
-    const fresh = records.some((record) => !segment.knows(record))
-    const first = records[0]
-    const gap = first !== undefined && first.prevGroup > segment.scl && segment.waiting > WAITING_MAX
-    if (!fresh || gap) {
-      segment.volume.learnVdl(append.vdl)
-      segment.announced(append.vdl, append.groupPoint)
-      this.#ack(connection, append.volume, append.group, this.#standing(segment), segment)
-      return
-    }
-    this.#staged.push({ segment, records, entry, vdl: append.vdl, groupPoint: append.groupPoint, connection })
-  }
-
-  /** @throws VolumeError `BadRequest` when records do not belong where the message says */
-  #checkRecords(segment: Segment, records: readonly RedoRecord[]): void {
-    let before = 0
-    for (const record of records) {
-      if (record.group !== segment.group || record.lsn <= before || record.lsn <= record.prevGroup) {
-        throw new VolumeError('BadRequest', `record ${record.lsn} does not belong into group ${segment.group}`)
-      }
-      before = record.lsn
-    }
-  }
-
-  #appendStatus(segment: Segment, volumeEpoch: number, membershipEpoch: number): Status {
-    const epoch = segment.volume.checkEpoch(volumeEpoch)
-    if (epoch !== 'Ok') return epoch
-    if (membershipEpoch < segment.config.epoch) return 'StaleMembership'
-    if (membershipEpoch > segment.config.epoch) return 'UnknownSegment'
-    if (this.#full) return 'DiskFull'
-    return this.#work.memoryBytes > this.options.memoryBytesMax * REFUSE_FACTOR ? 'Overloaded' : 'Ok'
-  }
-
-  #standing(segment: Segment): Status {
-    return segment.state === 'suspect' ? 'SuspectSegment' : 'Ok'
-  }
-
-  #ack(connection: number, volume: VolumeId, group: GroupIndex, status: Status, segment: Segment | undefined): void {
-    const state = this.volumes.get(volume)
-    const ack: Ack = {
-      volume,
-      group,
-      volumeEpoch: state === undefined ? 0 : Math.max(state.fencedEpoch, state.state.epoch),
-      membershipEpoch: segment?.config.epoch ?? 0,
-      scl: segment === undefined || segment.state === 'suspect' ? ZERO_LSN : segment.scl,
-      status,
-      applyDelayMs: this.#work.applyDelayMs,
-    }
-    this.#env.reply(connection, [encodeAck(ack)])
-  }
-
-  #receivedFromPeer(segment: Segment, bytes: Uint8Array): void {
-    // Logged in the form of an APPEND that tells of no durable point.
-    const entry = new Uint8Array(APPEND_HEADER_BYTES + bytes.length)
-    writeAppendHeader(entry, new DataView(entry.buffer), {
-      volume: segment.volume.state.volume,
-      group: segment.group,
-      volumeEpoch: segment.volume.state.epoch,
-      membershipEpoch: segment.config.epoch,
-      vdl: ZERO_LSN,
-      groupPoint: ZERO_LSN,
-    })
-    entry.set(bytes, APPEND_HEADER_BYTES)
-    const body = entry.subarray(1)
-    const records = recordsOfEntry(body)
-    this.#checkRecords(segment, records)
-    this.#staged.push({ segment, records, entry: body, vdl: ZERO_LSN, groupPoint: ZERO_LSN, connection: undefined })
-  }
-
-  /** Makes durable what was received, chains it, and acknowledges. */
+  /** Makes durable what was received, and acknowledges. */
   commit(): void {
-    const staged = this.#staged
-    if (staged.length === 0) return
-    this.#staged = []
-    let positions: LogPosition[]
-    try {
-      positions = this.#log.append(staged.map(({ entry }) => [entry]))
-    } catch (error) {
-      if (!(error instanceof VolumeError) || error.code !== 'DiskFull') throw error
-      this.#refuse(staged)
-      return
-    }
-    this.#lastLogEntry = positions.at(-1) ?? this.#lastLogEntry
-    const acknowledge = new Map<Segment, number | undefined>()
-    staged.forEach(({ segment, records, vdl, groupPoint, connection }, i) => {
-      segment.insert(records, positions[i] as LogPosition)
-      if (vdl > 0) {
-        segment.volume.learnVdl(vdl)
-        segment.announced(vdl, groupPoint)
-      } else {
-        segment.settlePoint()
-      }
-      acknowledge.set(segment, connection ?? acknowledge.get(segment) ?? segment.volume.writer)
-    })
-    for (const [segment, connection] of acknowledge) {
-      if (connection !== undefined) {
-        this.#ack(connection, segment.volume.state.volume, segment.group, this.#standing(segment), segment)
-      }
-      this.#work.touched(segment)
-      this.#gossip.get(segment)?.logged()
-    }
-  }
-
-  #refuse(staged: readonly Staged[]): void {
-    this.#full = true
-    this.count('diskFull')
-    for (const { segment, connection } of staged) {
-      if (connection !== undefined) {
-        this.#ack(connection, segment.volume.state.volume, segment.group, 'DiskFull', segment)
-      }
-      this.#gossip.get(segment)?.logged()
-    }
+    this.#appends.commit()
   }
 
   #announced(connection: number, body: Uint8Array): void {
     const announcement = readVdl(body)
-    const volume = this.volumes.get(announcement.volume)
+    const volume = this.table.volumes.get(announcement.volume)
     const news = volume?.announced(announcement)
     if (volume === undefined || news === undefined) return
     volume.writer = connection
-    for (const segment of this.segmentsOf(announcement.volume)) {
+    for (const segment of this.table.of(announcement.volume)) {
       const point = news.points.get(segment.group)
       if (point !== undefined) segment.announced(announcement.vdl, point)
       else if (news.othersUnchanged) segment.unchanged(announcement.vdl)
@@ -501,7 +291,7 @@ export class StorageNode implements NodePort {
 
   #read(connection: number, body: Uint8Array): void {
     const read = readRead(body)
-    const segment = this.segment(read.volume, read.group)
+    const segment = this.table.get(read.volume, read.group)
     this.count('reads')
     let status: Status = 'Ok'
     try {
@@ -519,17 +309,12 @@ export class StorageNode implements NodePort {
       if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
       status = error.code
       if (segment !== undefined && error.code === 'Corrupt') this.damaged(segment)
-      if (segment !== undefined && error.code === 'ReadPointAhead') this.#demandBelow(segment)
+      if (segment !== undefined && error.code === 'ReadPointAhead') {
+        // Neither it nor what it shows through is proved to be complete: prove it.
+        for (const each of [segment, ...this.table.ancestorsOf(segment)]) this.repairs.demand(each)
+      }
     }
     this.#env.reply(connection, encodePage({ request: read.request, status, version: ZERO_LSN, bytes: EMPTY }))
-  }
-
-  /** A segment or one that it shows through is not proved to be complete: prove it. */
-  #demandBelow(segment: Segment): void {
-    for (let at: Segment | undefined = segment; at !== undefined; ) {
-      this.demandGossip(at)
-      at = at.below === null ? undefined : this.segment(at.below.volume, at.group)
-    }
   }
 
   #call(connection: number, body: Uint8Array): void {
@@ -545,20 +330,10 @@ export class StorageNode implements NodePort {
   // -------------------------------------------------------------- time
 
   tick(): void {
-    this.peers.expire()
-    const { gapMs, gossipMs } = this.options
-    for (const [segment, gossip] of this.#gossip) {
-      gossip.tick(gapMs, gossipMs)
-      if (segment.state === 'suspect') this.#work.touched(segment)
-    }
-    for (const [segment, copy] of this.#copies) {
-      copy.tick()
-      if (copy.state !== 'done') continue
-      this.#copies.delete(segment)
-      this.#work.touched(segment)
-    }
+    this.#peers.expire()
+    this.repairs.tick()
     this.#calls.tick()
-    this.#work.tick()
+    this.work.tick()
     this.#checkSpace()
     this.#releaseLog()
   }
@@ -567,7 +342,7 @@ export class StorageNode implements NodePort {
   #checkSpace(): void {
     const now = this.#env.now()
     if (now < this.#nextSpaceCheckMs) return
-    this.#nextSpaceCheckMs = now + 100
+    this.#nextSpaceCheckMs = now + SPACE_CHECK_MS
     this.#full = this.#disk.freeBytes() < this.options.reserveBytes
   }
 
@@ -577,7 +352,7 @@ export class StorageNode implements NodePort {
     if (this.#log.bytes <= logRetainBytes) return
     let needed = this.#log.currentFile
     let holder: Segment | undefined
-    for (const segment of this.segments()) {
+    for (const segment of this.table.all()) {
       const oldest = segment.oldestLogFile()
       if (oldest !== undefined && oldest < needed) {
         needed = oldest
@@ -585,42 +360,25 @@ export class StorageNode implements NodePort {
       }
     }
     const kept = this.#log.currentFile - Math.floor(logRetainBytes / logFileBytes)
-    if (holder !== undefined && needed <= kept) this.#work.wantFlush(holder)
+    if (holder !== undefined && needed <= kept) {
+      if (holder.kind === 'full') this.work.wantFlush(holder)
+      else this.repairs.demand(holder)
+    }
     const before = Math.min(needed, kept)
     if (before <= this.#log.oldestFile) return
-    for (const segment of this.segments()) segment.log.dropFiles(before)
+    for (const segment of this.table.all()) segment.log.dropFiles(before)
     this.#log.release(before)
   }
 
   /** One slice of background work; true when there is more. */
   background(): boolean {
-    return this.#work.slice()
+    return this.work.slice()
   }
 
   close(): void {
     this.#log.close()
-    for (const segment of this.segments()) segment.layers.close()
+    for (const segment of this.table.all()) segment.layers.close()
   }
-}
-
-function loadIdentity(env: NodeEnv, disk: Disk, config: NodeConfig): NodeIdentity {
-  disk.makeFolder(IDENTITY_FOLDER)
-  disk.syncFolder('')
-  const read = readState(disk, IDENTITY_FOLDER, IDENTITY)
-  if (read.status === 'damaged') throw new VolumeError('Corrupt', 'this node does not know who it is: replace it')
-  if (read.status === 'present') {
-    const identity = read.value as NodeIdentity
-    if (identity.node === config.node) return identity
-    throw new VolumeError('BadRequest', `this disk belongs to node ${identity.node}, not ${config.node}`)
-  }
-  const incarnation = Array.from({ length: 4 }, () =>
-    Math.floor(env.random() * 2 ** 32)
-      .toString(16)
-      .padStart(8, '0'),
-  ).join('')
-  const identity: NodeIdentity = { node: config.node, zone: config.zone, incarnation }
-  writeState(disk, IDENTITY_FOLDER, IDENTITY, identity)
-  return identity
 }
 
 /** What runs nodes makes them by this. */

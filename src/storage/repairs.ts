@@ -1,0 +1,83 @@
+/** What keeps segments whole: gossip for log, copying for blocks. */
+import type { Disk } from './disk.ts'
+import { Gossip } from './gossip.ts'
+import { LayerCopy } from './layer-copy.ts'
+import type { NodeOptions } from './node-options.ts'
+import type { PeerCalls } from './peer-calls.ts'
+import type { Segment } from './segment.ts'
+
+export interface RepairHost {
+  readonly options: NodeOptions
+  readonly disk: Disk
+  readonly peers: PeerCalls
+  now(): number
+  count(name: string): void
+  /** Records of a peer arrived: check, log and chain them like any others. */
+  received(segment: Segment, records: Uint8Array): void
+  /** Ends background work on a segment whose layers are about to be replaced. */
+  quiesce(segment: Segment): void
+  /** A segment has new layers, and so perhaps work. */
+  touched(segment: Segment): void
+}
+
+export class Repairs {
+  readonly #host: RepairHost
+  readonly #gossip = new Map<Segment, Gossip>()
+  readonly #copies = new Map<Segment, LayerCopy>()
+
+  constructor(host: RepairHost) {
+    this.#host = host
+  }
+
+  watch(segment: Segment): void {
+    const { peers } = this.#host
+    const gossip = new Gossip(segment, {
+      peers,
+      now: () => this.#host.now(),
+      received: (to, records) => this.#host.received(to, records),
+      needsLayers: (to) => this.rebuild(to),
+    })
+    this.#gossip.set(segment, gossip)
+  }
+
+  forget(segment: Segment): void {
+    this.#gossip.delete(segment)
+    this.#copies.delete(segment)
+  }
+
+  /** Someone needs to know that a segment is complete. */
+  demand(segment: Segment): void {
+    this.#gossip.get(segment)?.demand()
+  }
+
+  /** What a peer sent is in the log, or was given up. */
+  logged(segment: Segment): void {
+    this.#gossip.get(segment)?.logged()
+  }
+
+  /** Copies the blocks of a full segment from a peer. */
+  rebuild(segment: Segment): void {
+    if (this.#copies.has(segment)) return
+    this.#host.count('rebuilds')
+    segment.beginRebuild()
+    const { disk, peers } = this.#host
+    const copy = new LayerCopy(segment, {
+      disk,
+      peers,
+      now: () => this.#host.now(),
+      quiesce: (of) => this.#host.quiesce(of),
+    })
+    this.#copies.set(segment, copy)
+  }
+
+  tick(): void {
+    const { gapMs, gossipMs } = this.#host.options
+    for (const gossip of this.#gossip.values()) gossip.tick(gapMs, gossipMs)
+    for (const [segment, copy] of this.#copies) {
+      copy.tick()
+      if (copy.state !== 'done') continue
+      this.#copies.delete(segment)
+      this.#host.touched(segment)
+    }
+  }
+}
