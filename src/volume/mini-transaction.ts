@@ -4,7 +4,7 @@
  */
 import { diff } from '../protocol/delta.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import { type BlockNumber, CONTROL_BLOCK, type Lsn, ZERO_LSN } from '../protocol/lsn.ts'
+import { CONTROL_BLOCK, type Lsn, ZERO_LSN } from '../protocol/lsn.ts'
 import {
   controlPayload,
   FLAG_SPARSE,
@@ -14,13 +14,6 @@ import {
   trimPayload,
 } from '../protocol/record.ts'
 import type { ReplicaGroup } from './replica-group.ts'
-
-/** One change of a mini-transaction. */
-export type Change =
-  /** The block's new content, all of it. */
-  | { readonly block: BlockNumber; readonly bytes: Uint8Array }
-  /** `count` blocks from `trim` on become zeros and take no room. */
-  | { readonly trim: BlockNumber; readonly count: number }
 
 /** A record whose payload lies in its frame and whose header waits for its LSN. */
 interface Placed {

@@ -7,6 +7,7 @@
 import { VolumeError } from '../protocol/errors.ts'
 import type { GroupConfig } from '../protocol/group.ts'
 import { type BlockNumber, type GroupIndex, groupIndex, type Lsn, minLsn, type VolumeId } from '../protocol/lsn.ts'
+import { checkBlock } from './change.ts'
 import { gather } from './gather.ts'
 import { type AncestorRecord, lineage } from './lineage.ts'
 import { changeVolume, readGroup, readVolume } from './registry-cells.ts'
@@ -186,6 +187,7 @@ export class VolumeView {
   /** A block as it was at the read point. The caller owns the answer. */
   async read(block: BlockNumber): Promise<Uint8Array> {
     this.#check()
+    checkBlock(block)
     const bytes = await readBlock(this.#context, this.#geography, block, this.#readPoint)
     this.#check()
     return bytes

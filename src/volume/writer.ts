@@ -18,7 +18,8 @@ import type { Ack } from '../protocol/message.ts'
 import { Announcer } from './announcer.ts'
 import { BlockCache } from './block-cache.ts'
 import type { BlockReads } from './block-reads.ts'
-import { type Change, MiniTransaction } from './mini-transaction.ts'
+import { aligned, type Change, checkBlock, checkChanges } from './change.ts'
+import { MiniTransaction } from './mini-transaction.ts'
 import type { AckListener, NodeClient } from './node-client.ts'
 import { Replication } from './replication.ts'
 import { TrimmedRanges } from './trimmed-ranges.ts'
@@ -202,6 +203,7 @@ export class VolumeWriter implements AckListener {
    */
   prepare(changes: readonly Change[]): Promise<void> | undefined {
     this.#check()
+    checkChanges(changes, this.#volume.blockBytes)
     for (const change of changes) {
       const isTrim = 'trim' in change
       const first = isTrim ? change.trim : change.block
@@ -251,7 +253,7 @@ export class VolumeWriter implements AckListener {
    */
   append(changes: readonly Change[]): Lsn {
     this.#check()
-    this.#checkChanges(changes)
+    checkChanges(changes, this.#volume.blockBytes)
     const transaction = new MiniTransaction(this.#volume.blockBytes)
     const { blocksPerGroup } = this.#volume
     const written: { readonly block: BlockNumber; readonly bytes: Uint8Array; readonly record: number }[] = []
@@ -291,26 +293,6 @@ export class VolumeWriter implements AckListener {
       if (readings !== undefined) markStale(readings)
     }
     return cpl
-  }
-
-  #checkChanges(changes: readonly Change[]): void {
-    const seen = changes.length > 1 ? new Set<BlockNumber>() : undefined
-    for (const change of changes) {
-      if ('trim' in change) {
-        const isRange = Number.isSafeInteger(change.trim) && change.trim >= 0 && Number.isSafeInteger(change.count)
-        if (!isRange || change.count < 1)
-          throw new VolumeError('BadRequest', 'a trim needs a first block and a count of at least 1')
-        continue
-      }
-      if (!Number.isSafeInteger(change.block) || change.block < 0)
-        throw new VolumeError('BadRequest', 'a block number is not a whole number')
-      if (change.bytes.length !== this.#volume.blockBytes) {
-        throw new VolumeError('BadRequest', `a block has ${this.#volume.blockBytes} bytes, not ${change.bytes.length}`)
-      }
-      if (seen?.has(change.block))
-        throw new VolumeError('BadRequest', `a mini-transaction changes block ${change.block} twice`)
-      seen?.add(change.block)
-    }
   }
 
   #seal(transaction: MiniTransaction): Lsn {
@@ -391,6 +373,7 @@ export class VolumeWriter implements AckListener {
    */
   read(block: BlockNumber): Promise<Uint8Array> {
     this.#check()
+    checkBlock(block)
     this.stats.reads++
     const cached = this.#cache.get(block)
     if (cached !== undefined) {
@@ -509,6 +492,3 @@ export class VolumeWriter implements AckListener {
 function markStale(readings: Set<BlockReading>): void {
   for (const reading of readings) reading.stale = true
 }
-
-/** Blocks are compared four bytes at a time. */
-const aligned = (bytes: Uint8Array): Uint8Array => (bytes.byteOffset % 4 === 0 ? bytes : bytes.slice())
