@@ -16,7 +16,8 @@ export class Announcer {
   readonly #epoch: number
   readonly #durability: Durability
   readonly #send: (parts: Uint8Array[]) => void
-  readonly #changed = new Set<GroupIndex>()
+  /** The last record appended to a group, until the group's announced point reaches it. */
+  readonly #changed = new Map<GroupIndex, Lsn>()
   #announced: Lsn = ZERO_LSN
   #sequence = 0
   #changedAtMs = 0
@@ -30,8 +31,8 @@ export class Announcer {
     this.#send = send
   }
 
-  appended(group: GroupIndex): void {
-    this.#changed.add(group)
+  appended(group: GroupIndex, last: Lsn): void {
+    this.#changed.set(group, last)
   }
 
   /** Everything is told again with the next tick. */
@@ -47,8 +48,9 @@ export class Announcer {
     if (complete) this.#allAtMs = nowMs
     const points = complete
       ? [...this.#durability.points()]
-      : [...this.#changed].map((group) => [group, this.#durability.pointOf(group)] as const)
-    this.#changed.clear()
+      : [...this.#changed.keys()].map((group) => [group, this.#durability.pointOf(group)] as const)
+    // What is not durable yet moves its group's point later: left out then, the group would be taken for unchanged.
+    for (const [group, last] of this.#changed) if (this.#durability.pointOf(group) >= last) this.#changed.delete(group)
     this.#announced = vdl
     this.#sequence++
     this.#send([

@@ -298,7 +298,7 @@ export class VolumeWriter implements AckListener {
   #seal(transaction: MiniTransaction): Lsn {
     const cpl = transaction.seal(this.#position, this.#last, this.#volume.epoch, (target, last, isCpl) => {
       this.#durability.appended(target.group, last, isCpl)
-      this.#announcer.appended(target.group)
+      this.#announcer.appended(target.group, last)
       this.#replication.appended(target)
     })
     invariant(
