@@ -344,6 +344,17 @@ export class StorageNode implements NodePort {
     if (now < this.#nextSpaceCheckMs) return
     this.#nextSpaceCheckMs = now + SPACE_CHECK_MS
     this.#full = this.#disk.freeBytes() < this.options.reserveBytes
+    if (!this.#full) this.#prepareLog()
+  }
+
+  /** Has the next log file ready, so that no append waits for its zeros. */
+  #prepareLog(): void {
+    try {
+      this.#log.prepare()
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.code !== 'DiskFull') throw error
+      this.#full = true
+    }
   }
 
   /** Recycles log files that no segment needs and that are older than what is kept for peers. */
