@@ -190,19 +190,21 @@ export class Membership {
 
   // -------------------------------------------------------------- whole nodes
 
-  /** The groups in which a node, or its incarnation, is a member. */
-  async groupsOf(isMember: (member: Member) => boolean): Promise<(GroupPlace & { readonly config: GroupConfig })[]> {
+  /** The groups of all volumes whose membership is of some kind. */
+  async groupsWhere(
+    isWanted: (config: GroupConfig) => boolean,
+  ): Promise<(GroupPlace & { readonly config: GroupConfig })[]> {
     const { registry } = this.#context
     const found: (GroupPlace & { readonly config: GroupConfig })[] = []
     const seen = new Set<string>()
-    for (const id of await listVolumes(this.#context.registry)) {
+    for (const id of await listVolumes(registry)) {
       const { record } = await readVolume(registry, id)
       for (const group of record.groups.keys()) {
         const key = `${record.placement}/${group}`
         if (seen.has(key)) continue
         seen.add(key)
         const { record: config } = await readGroup(registry, record.placement, group)
-        if (config.members.some(isMember)) found.push({ placement: record.placement, group, config })
+        if (isWanted(config)) found.push({ placement: record.placement, group, config })
       }
     }
     return found
@@ -213,7 +215,7 @@ export class Membership {
    * @returns how many groups were changed
    */
   async replaceNode(node: NodeId, parallel = 4, timeoutMs = CHANGE_MS_MAX): Promise<number> {
-    const places = await this.groupsOf((member) => member.node === node)
+    const places = await this.groupsWhere((config) => config.members.some((member) => member.node === node))
     const queue = [...places]
     const work = async (): Promise<void> => {
       for (let place = queue.shift(); place !== undefined; place = queue.shift()) {

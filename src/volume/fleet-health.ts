@@ -1,0 +1,111 @@
+/**
+ * Self-healing: notices nodes that are lost and gives their segments to others. Run by one process at a time, best;
+ * two do no harm, as every step is a compare-and-set.
+ */
+import type { NodeStatus } from '../protocol/calls.ts'
+import { VolumeError } from '../protocol/errors.ts'
+import { isJoint, type Member } from '../protocol/group.ts'
+import type { NodeId } from '../protocol/lsn.ts'
+import { fleetNodes } from './fleet-nodes.ts'
+import { gather } from './gather.ts'
+import type { GroupPlace, Membership } from './membership.ts'
+import type { VolumeContext } from './volume-context.ts'
+
+export interface HealthOptions {
+  /** A node that does not answer for so long is lost: longer than a restart, shorter than another failure is likely. */
+  readonly lostAfterMs: number
+  /** Groups that are mended at a time. */
+  readonly parallel: number
+  /** A change that takes longer is left under way and gone on with next time. */
+  readonly changeMsMax: number
+}
+
+export const DEFAULT_HEALTH_OPTIONS: HealthOptions = { lostAfterMs: 10_000, parallel: 4, changeMsMax: 60_000 }
+
+export interface HealthReport {
+  /** What each node that answered said. */
+  readonly nodes: readonly NodeStatus[]
+  /** Registered nodes that have not answered for `lostAfterMs`. */
+  readonly lost: readonly NodeId[]
+  readonly healed: number
+  /** Why groups could not be mended now. */
+  readonly failures: readonly { readonly place: GroupPlace; readonly error: VolumeError }[]
+}
+
+export class FleetHealth {
+  readonly #context: VolumeContext
+  readonly #membership: Membership
+  readonly #options: HealthOptions
+  /** When each incarnation was last heard of, or first missed. */
+  readonly #seenMs = new Map<string, number>()
+
+  constructor(context: VolumeContext, membership: Membership, options: Partial<HealthOptions> = {}) {
+    this.#context = context
+    this.#membership = membership
+    this.#options = { ...DEFAULT_HEALTH_OPTIONS, ...options }
+  }
+
+  /** Asks every node, ends changes that were left under way, and replaces the members that are lost. */
+  async heal(): Promise<HealthReport> {
+    const registered = await fleetNodes(this.#context.registry)
+    const { answers } = await gather(
+      registered,
+      async ({ address }) => (await this.#context.client.call(address, 'status', {})).value,
+      () => false,
+    )
+    const now = this.#context.clock.now()
+    const present = new Set<string>()
+    for (const { incarnation } of registered) if (!this.#seenMs.has(incarnation)) this.#seenMs.set(incarnation, now)
+    for (const { incarnation } of answers.values()) {
+      present.add(incarnation)
+      this.#seenMs.set(incarnation, now)
+    }
+    const lostSince = (incarnation: string): boolean => {
+      const seen = this.#seenMs.get(incarnation)
+      return seen !== undefined && now - seen >= this.#options.lostAfterMs
+    }
+    const current = new Map(registered.map((node) => [node.node, node.incarnation]))
+    // A node that has another incarnation by now lost its disk, however short it was away.
+    const isLost = (member: Member): boolean =>
+      !present.has(member.incarnation) &&
+      (lostSince(member.incarnation) || current.get(member.node) !== member.incarnation)
+    const { healed, failures } = await this.#mend(isLost)
+    return {
+      nodes: [...answers.values()],
+      lost: registered.filter((node) => lostSince(node.incarnation)).map(({ node }) => node),
+      healed,
+      failures,
+    }
+  }
+
+  async #mend(isLost: (member: Member) => boolean): Promise<Pick<HealthReport, 'healed' | 'failures'>> {
+    const queue = await this.#membership.groupsWhere((config) => isJoint(config) || config.members.some(isLost))
+    const failures: { place: GroupPlace; error: VolumeError }[] = []
+    let healed = 0
+    const work = async (): Promise<void> => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const place = next
+        try {
+          // A change whose new member was lost in its turn cannot end forward.
+          const fresh = place.config.members.filter((_, index) => !place.config.sets[0]?.includes(index))
+          if (fresh.some(isLost)) await this.#membership.turnBack(place)
+          const config = await this.#membership.complete(place, this.#options.changeMsMax)
+          const lost = config.members.filter(isLost)
+          if (lost.length > 0) {
+            await this.#membership.replace(
+              place,
+              new Map(lost.map(({ node }) => [node, undefined])),
+              this.#options.changeMsMax,
+            )
+          }
+          healed++
+        } catch (error) {
+          if (!(error instanceof VolumeError)) throw error
+          failures.push({ place, error })
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: this.#options.parallel }, work))
+    return { healed, failures }
+  }
+}
