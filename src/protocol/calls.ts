@@ -49,6 +49,8 @@ export interface SegmentReport {
 }
 
 export interface LayerSource {
+  /** What the source was allowed to collect: whoever takes its layers must refuse older read points, too. */
+  readonly grant: Grant
   readonly flushed: Lsn
   readonly completeTo: Lsn
   /** A `LayerManifest`, which only storage nodes read. */

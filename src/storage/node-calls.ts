@@ -96,6 +96,7 @@ export class NodeCalls {
     fence: ({ volume: id, epoch }) => {
       const volume = this.#volume(id)
       volume.fence(epoch)
+      this.#node.fenced(volume)
       return { value: { vdl: volume.vdl, segments: this.#node.table.reports(id) } }
     },
 
@@ -162,7 +163,9 @@ export class NodeCalls {
         throw new VolumeError('Conflict', `flushed to ${segment.flushed} so far, ${argument.atLeast} is needed`)
       }
       this.#holds.hold(segment)
+      const { cutoff, pins, grantVersion } = segment.volume.state
       const source: LayerSource = {
+        grant: { cutoff, pins, grantVersion },
         flushed: segment.flushed,
         completeTo: segment.flushed,
         layers: segment.layers.toManifest(),

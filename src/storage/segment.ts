@@ -218,7 +218,8 @@ export class Segment {
       scl: this.scl,
       suspect: this.#state === 'suspect',
       membershipEpoch: this.#config.epoch,
-      flushed: this.#flushed,
+      // Damaged blocks are no reason for a tail to forget the log.
+      flushed: this.#state === 'active' ? this.#flushed : ZERO_LSN,
     }
   }
 

@@ -208,6 +208,11 @@ export class StorageNode implements NodePort {
     this.table.forget(volume)
   }
 
+  /** Lower epochs are refused from now on: also what has come from them and is not in the log yet. */
+  fenced(volume: NodeVolume): void {
+    this.#appends.dropStaged((segment) => segment.volume === volume && volume.fencedEpoch > volume.state.epoch)
+  }
+
   /** A new epoch is in force: every segment of the volume cuts its log. */
   sealed(volume: NodeVolume, before: VolumeState): void {
     this.#appends.dropStaged((segment) => segment.volume === volume)

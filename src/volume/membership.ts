@@ -167,7 +167,9 @@ export class Membership {
       const has = (index: number): boolean => (reports.get(index)?.scl ?? -1) >= bound
       const next = { ...config, sets: [nextMembers(config)] }
       const fresh = nextMembers(config).filter((index) => !config.sets[0]?.includes(index))
-      if (!satisfied(writeQuorum(next), has) || !fresh.every(has)) return false
+      // A tail counts log that it need not hold any more; two copies of the blocks have to be whole beside it.
+      const full = nextMembers(config).filter((index) => config.members[index]?.kind === 'full' && has(index))
+      if (!satisfied(writeQuorum(next), has) || !fresh.every(has) || full.length < 2) return false
     }
     return true
   }

@@ -2,7 +2,7 @@
  * Volumes of a fleet: making, opening, branching, pinning, collecting, deleting them. Everything here is constant in
  * the size of a volume but for what is said to go group by group.
  */
-import type { Calls } from '../protocol/calls.ts'
+import type { Ancestor, Calls } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import { type GroupIndex, groupIndex, type Lsn, minLsn, type VolumeId, volumeId, volumeName } from '../protocol/lsn.ts'
 import { gather } from './gather.ts'
@@ -187,11 +187,11 @@ export class Volumes {
   // -------------------------------------------------------------- past
 
   /**
-   * The last consistency point at or before a wall clock time, within a second; of a branch, also from before it was
-   * made.
+   * The last consistency point at or before a wall clock time, within a second. For a time from before a branch was
+   * made the answer names the ancestor whose LSN it is: branch from that.
    * @throws VolumeError `ReadPointTooOld` when the volume knows nothing that old
    */
-  async lsnAt(id: VolumeId, wallClockMs: number): Promise<Lsn> {
+  async lsnAt(id: VolumeId, wallClockMs: number): Promise<Ancestor> {
     const { registry, client } = this.#context
     let limit: Lsn | undefined
     for (let record: VolumeRecord | undefined = await this.get(id); record !== undefined; ) {
@@ -209,7 +209,7 @@ export class Volumes {
           (best: Lsn | null, at) => (at !== null && (best === null || at > best) ? at : best),
           null,
         )
-        if (found !== null) return limit === undefined ? found : minLsn(found, limit)
+        if (found !== null) return { volume: of.id, lsn: limit === undefined ? found : minLsn(found, limit) }
       }
       limit = of.parent === null ? limit : minLsn(of.parent.lsn, limit ?? of.parent.lsn)
       record = of.parent === null ? undefined : await this.get(of.parent.volume)
