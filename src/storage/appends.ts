@@ -72,6 +72,9 @@ export class Appends {
       this.#ack(connection, append.volume, append.group, status, segment)
       return
     }
+    if (body.length > this.#host.log.entryBytesMax) {
+      throw new VolumeError('BadRequest', `an APPEND of ${body.length} bytes exceeds a log file`)
+    }
     segment.volume.writer = connection
     // The body is only valid during this call; the copy is logged and holds the records until they are chained.
     const entry = body.slice()

@@ -8,6 +8,7 @@
  */
 
 import type { Calls } from '../protocol/calls.ts'
+import { VolumeError } from '../protocol/errors.ts'
 import { type Member, readQuorum } from '../protocol/group.ts'
 import { type Lsn, maxLsn, minLsn, ZERO_LSN } from '../protocol/lsn.ts'
 import { satisfied } from '../protocol/quorum.ts'
@@ -15,13 +16,15 @@ import type { PeerCalls } from './peer-calls.ts'
 import type { Segment } from './segment.ts'
 
 /** One answer carries at most this much log, so that a node is never busy long with one peer. */
-const PULL_BYTES_MAX = 1024 * 1024
+export const PULL_BYTES_MAX = 1024 * 1024
 
 /** Members that did not answer are asked again after this time. */
 const RETRY_MS = 200
 
 export interface GossipHost {
   readonly peers: PeerCalls
+  /** What one answer may carry: it becomes one entry of the log. */
+  readonly pullBytesMax: number
   now(): number
   /** Records of a peer arrived: check, log and chain them like any others. */
   received(segment: Segment, records: Uint8Array): void
@@ -140,7 +143,7 @@ export class Gossip {
       volumeEpoch: volume.state.epoch,
       membershipEpoch: segment.config.epoch,
       from: segment.scl,
-      bytesMax: PULL_BYTES_MAX,
+      bytesMax: this.#host.pullBytesMax,
     }
     const peer = segment.config.members[member] as Member
     this.#host.peers.call(peer.address, 'pull', argument, (answer) => {
@@ -163,7 +166,19 @@ export class Gossip {
       // There may be more where this came from.
       this.#asked.delete(member)
       this.#state = 'logging'
-      this.#host.received(segment, records)
+      this.#receive(member, records)
+    }
+  }
+
+  /** Records that are not good ones count as no answer. */
+  #receive(member: number, records: Uint8Array): void {
+    try {
+      this.#host.received(this.#segment, records)
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
+      this.#answers.delete(member)
+      this.#asked.add(member)
+      this.#state = 'asking'
     }
   }
 

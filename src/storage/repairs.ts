@@ -1,6 +1,6 @@
 /** What keeps segments whole: gossip for log, copying for blocks. */
 import type { Disk } from './disk.ts'
-import { Gossip } from './gossip.ts'
+import { Gossip, PULL_BYTES_MAX } from './gossip.ts'
 import { LayerCopy } from './layer-copy.ts'
 import type { NodeOptions } from './node-options.ts'
 import type { PeerCalls } from './peer-calls.ts'
@@ -30,9 +30,10 @@ export class Repairs {
   }
 
   watch(segment: Segment): void {
-    const { peers } = this.#host
+    const { peers, options } = this.#host
     const gossip = new Gossip(segment, {
       peers,
+      pullBytesMax: Math.min(PULL_BYTES_MAX, options.logFileBytes / 2),
       now: () => this.#host.now(),
       received: (to, records) => this.#host.received(to, records),
       needsLayers: (to) => this.rebuild(to),

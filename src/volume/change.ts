@@ -14,8 +14,17 @@ export const aligned = (bytes: Uint8Array): Uint8Array => (bytes.byteOffset % 4 
 /** 128 TiB of 8 KiB blocks: where Aurora's volumes end. */
 export const BLOCKS_MAX = 2 ** 34
 
-/** @throws VolumeError `BadRequest` when blocks lie outside, have another size, or are changed twice */
+/**
+ * Blocks of one mini-transaction, in bytes: a storage node takes what one turn brings for a group as one message and
+ * one entry of its log, both of at most 64 MiB.
+ */
+export const TRANSACTION_BYTES_MAX = 16 * 1024 * 1024
+
+/** @throws VolumeError `BadRequest` when blocks lie outside, have another size, are too many, or are changed twice */
 export function checkChanges(changes: readonly Change[], blockBytes: number): void {
+  if (changes.length * blockBytes > TRANSACTION_BYTES_MAX) {
+    throw new VolumeError('BadRequest', `a mini-transaction changes at most ${TRANSACTION_BYTES_MAX} bytes`)
+  }
   const seen = changes.length > 1 ? new Set<BlockNumber>() : undefined
   for (const change of changes) {
     if ('trim' in change) checkTrim(change)
