@@ -11,10 +11,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { nodeId } from '../src/protocol/lsn.ts'
+import type { NodeOptions } from '../src/storage/node-options.ts'
 import { registerNode } from '../src/volume/fleet-nodes.ts'
 import type { Registry } from '../src/volume/registry.ts'
+import { endWithUs } from './child-processes.ts'
 
 const PROGRAM = fileURLToPath(new URL('../src/storage/host-main.ts', import.meta.url))
 
@@ -31,6 +34,12 @@ export interface HostSettings {
   readonly folder: string
   /** Nodes of the host; 2. */
   readonly nodes?: number
+  /** Names of its nodes, when they are not to be numbered from 1. */
+  readonly names?: readonly string[]
+  /** Settings of its nodes that are not the defaults. */
+  readonly options?: Partial<NodeOptions>
+  /** Takes what the host says on stderr, instead of ours. */
+  readonly complaint?: (text: string) => void
   /** Ports to listen on, one for each node; 0, which is the default, picks one. */
   readonly ports?: readonly number[]
   /** URL of another module that exports `createStorageNode`. */
@@ -50,12 +59,16 @@ export class StorageHost {
   }
 
   /** Resolves when all its nodes listen. Its complaints go to our stderr. */
-  static async start({ zone, folder, nodes = 2, ports = [], module }: HostSettings): Promise<StorageHost> {
-    const names = Array.from({ length: nodes }, (_, i) => `${zone}${i + 1}`)
+  static async start(settings: HostSettings): Promise<StorageHost> {
+    const { zone, folder, nodes = 2, ports = [], module, options = {}, complaint } = settings
+    const names = settings.names ?? Array.from({ length: nodes }, (_, i) => `${zone}${i + 1}`)
     const args = ['--zone', zone, ...(module === undefined ? [] : ['--module', module])]
+    for (const [name, value] of Object.entries(options)) args.push('--set', `${name}=${value}`)
     for (const [i, name] of names.entries()) args.push('--node', `${name}=${join(folder, name)}:${ports[i] ?? 0}`)
-    const process_ = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const lines = createInterface({ input: process_.stdout })
+    const stderr = complaint === undefined ? 'inherit' : 'pipe'
+    const process_ = endWithUs(spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', stderr] }))
+    if (complaint !== undefined) process_.stderr?.setEncoding('utf8').on('data', complaint)
+    const lines = createInterface({ input: process_.stdout as Readable })
     const line = await Promise.race([once(lines, 'line'), once(process_, 'exit').then(() => undefined)])
     if (line === undefined) throw new Error(`the host of zone ${zone} stopped before it was ready`)
     const ready = JSON.parse(String(line[0])) as { nodes: Omit<HostNode, 'folder'>[] }
