@@ -9,7 +9,7 @@ const WALL_CLOCK_START_MS = 1_767_225_600_000
 
 export class ProcessClock {
   readonly #events: EventQueue
-  readonly #skewMs: number
+  #skewMs: number
   #busyUntilUs = 0
 
   /** @param skewMs how far the wall clock is off; the monotonic clock has no use for it. */
@@ -29,6 +29,11 @@ export class ProcessClock {
 
   get wallClockMs(): number {
     return WALL_CLOCK_START_MS + this.#skewMs + Math.floor(this.nowUs / 1_000)
+  }
+
+  /** The wall clock is set, forwards or back. */
+  jump(ms: number): void {
+    this.#skewMs += ms
   }
 
   get busy(): boolean {

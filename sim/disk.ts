@@ -47,6 +47,8 @@ export class SimDisk {
   readonly #random: Random
   /** All costs are multiplied by this: 1 is healthy, more a disk that is failing slowly. */
   slowdown = 1
+  /** Taken by somebody else: with enough of it the disk is full. */
+  ballastBytes = 0
   /** Set to let the next write that reaches the disk land in the wrong place; cleared when it did. */
   #misdirect = false
 
@@ -58,6 +60,16 @@ export class SimDisk {
   /** The disk as one run of a process sees it. @param spend moves the process's clock, in microseconds. */
   mount(effects: Effects, spend: (us: number) => void): Disk {
     return new MountedDisk(this, effects, spend, this.#random)
+  }
+
+  /** Faults are over: nothing to come lands elsewhere. */
+  settle(): void {
+    this.#misdirect = false
+  }
+
+  /** Whether a write to come will land in the wrong place. */
+  get isMisdirecting(): boolean {
+    return this.#misdirect
   }
 
   /** A power cut: what was not synced is lost or torn. (When only the process dies nothing happens to its disk.) */
@@ -78,7 +90,7 @@ export class SimDisk {
   }
 
   freeBytes(): number {
-    return Math.max(0, this.options.capacityBytes - this.usedBytes())
+    return Math.max(0, this.options.capacityBytes - this.ballastBytes - this.usedBytes())
   }
 
   /** All that is wrong with stored bytes and was neither written over durably nor removed durably. */

@@ -25,6 +25,17 @@ export interface NetworkOptions {
   readonly reconnectUs: number
 }
 
+/** A network that loses nothing, as fast as it is. */
+export const calm = (options: NetworkOptions): NetworkOptions => ({
+  ...options,
+  tailChance: 0,
+  lossChance: 0,
+  duplicateChance: 0,
+  reorderChance: 0,
+  keepAliveUs: 20_000,
+  reconnectUs: 2_000,
+})
+
 /** What hears messages at an address. `connection` is the network's number of the connection they came on. */
 export interface Endpoint {
   message(connection: number, message: Uint8Array): void
@@ -43,10 +54,25 @@ interface Connection {
   readonly open: [boolean, boolean]
 }
 
+/** A connection that an end wants. */
+interface Wanted {
+  readonly from: string
+  readonly to: string
+  current: number | undefined
+  /** What was sent while the connection was being made: it goes out when it is, and is lost when it cannot be. */
+  queued: Uint8Array[][]
+}
+
+/** Messages that wait for one connection to be made. */
+const QUEUED_MAX = 64
+
 interface Site {
   readonly zone: string
   endpoint: Endpoint
 }
+
+/** The number of a connection that could not be made. */
+const NO_CONNECTION = 0
 
 const linkKey = (from: string, to: string): string => `${from}>${to}`
 
@@ -57,7 +83,7 @@ export class Network {
   readonly #sites = new Map<string, Site>()
   readonly #connections = new Map<number, Connection>()
   /** Connections that an end wants, by maker and other end; the present one, if it is up. */
-  readonly #wanted = new Map<string, { from: string; to: string; current: number | undefined }>()
+  readonly #wanted = new Map<string, Wanted>()
   /** Directions in which nothing gets through. */
   readonly #cut = new Set<string>()
   /** Cuts and heals of swizzles that are still to come. */
@@ -109,7 +135,7 @@ export class Network {
   want(from: string, to: string): void {
     const key = linkKey(from, to)
     if (this.#wanted.has(key)) return
-    this.#wanted.set(key, { from, to, current: undefined })
+    this.#wanted.set(key, { from, to, current: undefined, queued: [] })
     this.#connect(from, to)
   }
 
@@ -137,6 +163,10 @@ export class Network {
       const wanted = this.#wanted.get(linkKey(from, to))
       if (wanted === undefined || wanted.current !== undefined) return
       if (!this.#passes(from, to) || !this.#passes(to, from)) {
+        if (wanted.queued.length > 0) {
+          wanted.queued = []
+          this.#sites.get(from)?.endpoint.connectionDown(NO_CONNECTION, to)
+        }
         this.#events.after(this.#options.reconnectUs, () => this.#connect(from, to))
         return
       }
@@ -147,7 +177,22 @@ export class Network {
       this.#sites.get(to)?.endpoint.connectionUp(connection.id, from)
       this.#sites.get(from)?.endpoint.connectionUp(connection.id, to)
       this.#keepAlive(connection)
+      for (const parts of wanted.queued.splice(0)) this.send(connection.id, from, parts)
     })
+  }
+
+  /**
+   * Sends to an address that `from` wants to be connected to, now or once the connection is made.
+   * @returns false when it was dropped at once
+   */
+  sendTo(from: string, to: string, parts: readonly Uint8Array[], atUs?: number): boolean {
+    this.want(from, to)
+    const wanted = this.#wanted.get(linkKey(from, to))
+    if (wanted === undefined) return false
+    if (wanted.current !== undefined) return this.send(wanted.current, from, parts, atUs)
+    if (wanted.queued.length >= QUEUED_MAX) return false
+    wanted.queued.push([joined(parts)])
+    return true
   }
 
   /** Looks now and then whether both directions pass, as keep-alive messages would. */

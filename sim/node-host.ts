@@ -104,24 +104,23 @@ export class NodeHost implements Endpoint {
 
   #env(run: Run) {
     const { network, random, config } = this.options
-    const send = (what: string, connection: number | undefined, message: readonly Uint8Array[]): void =>
-      run.effects.run(
-        what,
-        () => {
-          if (connection !== undefined) network.send(connection, config.address, message, run.clock.nowUs)
-        },
-        () => {},
-      )
+    const nothing = (): void => {}
     return {
       now: () => run.clock.nowMs,
       wallClock: () => run.clock.wallClockMs,
       random: () => random.fraction(),
       reply: (connection: number, message: readonly Uint8Array[]) =>
-        send(`reply ${connection} type ${message[0]?.[0]}`, connection, message),
-      sendTo: (address: string, message: readonly Uint8Array[]) => {
-        network.want(config.address, address)
-        send(`send ${address} type ${message[0]?.[0]}`, network.connectionTo(config.address, address), message)
-      },
+        run.effects.run(
+          `reply ${connection} type ${message[0]?.[0]}`,
+          () => void network.send(connection, config.address, message, run.clock.nowUs),
+          nothing,
+        ),
+      sendTo: (address: string, message: readonly Uint8Array[]) =>
+        run.effects.run(
+          `send ${address} type ${message[0]?.[0]}`,
+          () => void network.sendTo(config.address, address, message, run.clock.nowUs),
+          nothing,
+        ),
     }
   }
 

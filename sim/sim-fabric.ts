@@ -1,6 +1,6 @@
 /** The network as a writer or a reader sees it. */
 import type { Fabric } from '../src/volume/fabric.ts'
-import type { Effects } from './effects.ts'
+import { type Effects, SimCrash } from './effects.ts'
 import type { EventQueue } from './events.ts'
 import type { Endpoint, Network } from './network.ts'
 import type { Trace } from './trace.ts'
@@ -16,6 +16,8 @@ export interface FabricOptions {
   readonly network: Network
   readonly effects: Effects
   readonly trace: Trace
+  /** The owner reached the effect that it was to crash at. */
+  readonly died?: () => void
   /** After the owner was told of something: promises may be pending, and what it threw is its end. */
   readonly told: (error: unknown) => void
 }
@@ -36,17 +38,23 @@ export class SimFabric implements Fabric, Endpoint {
 
   send(address: string, parts: readonly Uint8Array[]): boolean {
     const { network, effects, name } = this.#options
-    if (this.#state === 'closed') return false
-    return effects.run(
-      `send ${address} type ${parts[0]?.[0]}`,
-      () => {
-        network.want(name, address)
-        const connection = network.connectionTo(name, address)
-        if (connection === undefined || network.bufferedBytes(connection, name) > BUFFERED_BYTES_MAX) return false
-        return network.send(connection, name, parts)
-      },
-      () => {},
-    )
+    if (this.#state === 'closed' || !effects.alive) return false
+    try {
+      return effects.run(
+        `send ${address} type ${parts[0]?.[0]}`,
+        () => {
+          const connection = network.connectionTo(name, address)
+          if (connection !== undefined && network.bufferedBytes(connection, name) > BUFFERED_BYTES_MAX) return false
+          return network.sendTo(name, address, parts)
+        },
+        () => {},
+      )
+    } catch (error) {
+      if (!(error instanceof SimCrash)) throw error
+      // What the owner still does in this turn has no effect.
+      this.#options.died?.()
+      return false
+    }
   }
 
   onMessage(handler: (address: string, type: number, body: Uint8Array) => void): void {

@@ -16,6 +16,9 @@ export interface RegistryOptions {
   readonly timeoutUs: number
 }
 
+/** A registry in which nothing goes wrong. */
+export const CALM_REGISTRY: RegistryOptions = { delayUsMax: 500, lostReplyChance: 0, timeoutUs: 200_000 }
+
 /** The cells. Every change is told at the moment when it is made, before anybody has a reply. */
 export class RegistryStore {
   readonly #cells = new Map<string, Cell>()
@@ -91,6 +94,8 @@ export class SimRegistry implements Registry {
   #call<T>(what: string, action: (store: RegistryStore) => T): Promise<T> {
     const { name, store, events, random, trace, told } = this.#client
     const { delayUsMax, lostReplyChance, timeoutUs } = this.#options
+    // What is left of a dead process asks for nothing.
+    if (this.#state === 'crashed') return new Promise(() => {})
     return new Promise((resolve, reject) => {
       let settled = false
       const settle = (how: string, action: () => void): void => {

@@ -20,6 +20,7 @@ export const ACTIONS = [
   'pin',
   'unpin',
   'detach',
+  'deleteVolume',
   'advanceCutoff',
   'openReader',
   'followReader',
@@ -69,6 +70,14 @@ export interface Swarm {
     readonly scrubBytesPerSecond: number
     readonly gapMs: number
     readonly gossipMs: number
+    readonly scrubEveryMs: number
+  }
+  readonly writer: {
+    readonly cacheBlocks: number
+    readonly unackedBytesMax: number
+    readonly frameBytes: number
+    /** Share of mini-transactions that are waited for. */
+    readonly syncChance: number
   }
   readonly disk: DiskOptions
   readonly network: NetworkOptions
@@ -151,6 +160,14 @@ export function chooseSwarm(random: Random): Swarm {
       scrubBytesPerSecond: random.pick([100_000, 10_000_000]),
       gapMs: random.pick([2, 10, 50]),
       gossipMs: random.pick([20, 100, 1_000]),
+      scrubEveryMs: random.pick([200, 2_000]),
+    },
+    writer: {
+      cacheBlocks: random.pick([1, 8, 64]),
+      unackedBytesMax: random.pick([2_000, 16_384, 65_536]),
+      // A frame, with the mini-transaction that fills it, has to fit into a file of the hot log.
+      frameBytes: random.pick([200, 1_000, 4_096]),
+      syncChance: random.pick([0, 0.1, 0.5]),
     },
     disk: {
       // A full disk is a fault of its own: without it there is room for everything.

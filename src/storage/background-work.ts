@@ -41,7 +41,6 @@ const RATE_FIRST = 100_000
 const RATE_WEIGHT = 0.2
 /** What one step of a scrub reads at the most. */
 const SCRUB_SLICE_BYTES = 256 * 1024
-const SCRUB_EVERY_MS = 60 * 60 * 1000
 
 const stampOf = (segment: Segment): string =>
   `${segment.generation} ${segment.layers.version} ${segment.volume.state.grantVersion}`
@@ -79,7 +78,7 @@ export class BackgroundWork {
   constructor(host: WorkHost) {
     this.#host = host
     this.#lastTickMs = host.now()
-    this.#scrubNextMs = host.now() + SCRUB_EVERY_MS
+    this.#scrubNextMs = host.now() + host.options.scrubEveryMs
   }
 
   /** Memory of all memtables, in bytes. */
@@ -150,7 +149,7 @@ export class BackgroundWork {
     )
     this.#lastTickMs = now
     if (now >= this.#scrubNextMs) {
-      this.#scrubNextMs = now + SCRUB_EVERY_MS
+      this.#scrubNextMs = now + this.#host.options.scrubEveryMs
       this.#scrubQueue = [...this.#host.segments()].filter((segment) => segment.kind === 'full')
     }
   }

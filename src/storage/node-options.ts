@@ -19,6 +19,8 @@ export interface NodeOptions {
   readonly reserveBytes: number
   /** Bytes of layers verified each second when the node has nothing else to do: 10 GiB in three hours. */
   readonly scrubBytesPerSecond: number
+  /** Between the beginnings of two such passes over all layers. */
+  readonly scrubEveryMs: number
   /** A segment with a gap asks its peers after this time: longer than frames of one writer overtake each other. */
   readonly gapMs: number
   /** An idle segment compares itself with its peers this often. */
@@ -37,6 +39,7 @@ export const DEFAULT_NODE_OPTIONS: NodeOptions = {
   indexCacheBytes: 64 * MiB,
   reserveBytes: 256 * MiB,
   scrubBytesPerSecond: MiB,
+  scrubEveryMs: 60 * 60 * 1000,
   gapMs: 10,
   gossipMs: 5000,
 }
