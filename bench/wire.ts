@@ -6,11 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TcpFabric } from '../src/volume/tcp-fabric.ts'
-import { Echo } from '../test/echo-node.ts'
 import type { Bench, BenchRow } from './table.ts'
+import { Rounds } from './wire/rounds.ts'
 
 const MESSAGE_BYTES = 1024
-const NEEDED = 4
 /** Writers with connections of their own, and how many rounds each keeps going. */
 const CASES = [
   { writers: 1, each: 1 },
@@ -56,59 +55,12 @@ function processorUs({ pid }: { readonly pid?: number | undefined }): number {
   return (Number(fields[11]) + Number(fields[12])) * CLOCK_STEP_US
 }
 
-/** Keeps so many rounds going; answers the time of each in us. */
-class Rounds {
-  readonly #fabric: TcpFabric
-  readonly #addresses: readonly string[]
-  readonly #message = [Uint8Array.of(Echo.ECHO), new Uint8Array(MESSAGE_BYTES - 1)]
-  readonly #answered: Map<string, number>
-  readonly #startedAt: number[] = []
-  #times: number[] = []
-  #done = 0
-  #until = 0
-  #finished: () => void = () => {}
-
-  constructor(fabric: TcpFabric, addresses: readonly string[]) {
-    this.#fabric = fabric
-    this.#addresses = addresses
-    this.#answered = new Map(addresses.map((address) => [address, 0]))
-    fabric.onMessage((address) => this.#answer(address))
-  }
-
-  async run(outstanding: number, ms: number): Promise<number[]> {
-    this.#times = []
-    this.#until = performance.now() + ms
-    const finished = new Promise<void>((resolve) => {
-      this.#finished = resolve
-    })
-    for (let i = 0; i < outstanding; i++) this.#start()
-    await finished
-    return this.#times
-  }
-
-  #start(): void {
-    this.#startedAt.push(performance.now())
-    for (const address of this.#addresses) this.#fabric.send(address, this.#message)
-  }
-
-  #answer(address: string): void {
-    this.#answered.set(address, (this.#answered.get(address) ?? 0) + 1)
-    const quorum = [...this.#answered.values()].sort((a, b) => b - a)[NEEDED - 1] ?? 0
-    while (this.#done < quorum) {
-      const now = performance.now()
-      this.#times.push((now - (this.#startedAt[this.#done++] ?? now)) * 1000)
-      if (now < this.#until) this.#start()
-      else if (this.#done === this.#startedAt.length) this.#finished()
-    }
-  }
-}
-
 async function measure(kind: Kind, folder: string): Promise<BenchRow[]> {
   const hosts = ['a', 'b', 'c'].map((zone) => startHost(kind, folder, zone))
   const fabrics = Array.from({ length: WRITERS_MAX }, () => new TcpFabric({ log: (line) => console.error(line) }))
   try {
     const addresses = (await Promise.all(hosts.map(addressesOf))).flat()
-    const writers = fabrics.map((fabric) => new Rounds(fabric, addresses))
+    const writers = fabrics.map((fabric) => new Rounds(fabric, addresses, MESSAGE_BYTES))
     await Promise.all(writers.map((writer) => writer.run(1, WARM_UP_MS)))
     const usage = () => [hosts.reduce((sum, host) => sum + processorUs(host), 0), processorUs(process)] as const
     const rows: BenchRow[] = []
