@@ -83,6 +83,14 @@ describe('a branch', () => {
     assert.equal(detached.base, 50)
     assert.equal(detachParent(detached), detached)
   })
+
+  it('is not detached while it has branches, which show the parent through it', () => {
+    const branched = addPin(newBranch(volumeId(2), opened, lsn(50)), { id: 'b', kind: 'branch', lsn: lsn(60) })
+    assert.throws(() => detachParent(branched), hasCode('BadRequest'))
+    assert.equal(detachParent(removePin(branched, 'b')).parent, null)
+    const root = { ...branched, parent: null }
+    assert.equal(detachParent(root), root)
+  })
 })
 
 describe('deleting', () => {

@@ -74,15 +74,30 @@ const withGroup = (volume: VolumeRecord, group: GroupIndex, stage: GroupStage): 
   groups: new Map(volume.groups).set(group, stage),
 })
 
+/** @throws VolumeError `BadRequest` while branches show it: detach or delete them first */
+function checkUnbranched(volume: VolumeRecord): void {
+  const branches = volume.pins.filter(({ kind }) => kind === 'branch').map(({ id }) => id)
+  if (branches.length > 0) throw new VolumeError('BadRequest', `${nameOf(volume)} has branches: ${branches.join(', ')}`)
+}
+
+/**
+ * Whether a branch may let go of its parent: not while it has branches itself. A group that they have and it has not
+ * shows the parent through them, which nothing but the branch's own pin keeps.
+ * @throws VolumeError `BadRequest`
+ */
+export function checkDetachable(volume: VolumeRecord): void {
+  checkLive(volume)
+  if (volume.parent !== null) checkUnbranched(volume)
+}
+
 /** Everything that the branch shows of its parent has been copied. Doing so again changes nothing. */
 export function detachParent(volume: VolumeRecord): VolumeRecord {
-  checkLive(volume)
+  checkDetachable(volume)
   return volume.parent === null ? volume : { ...volume, parent: null }
 }
 
 /** @throws VolumeError `BadRequest` while branches show it: detach or delete them first */
 export function markDeleting(volume: VolumeRecord): VolumeRecord {
-  const branches = volume.pins.filter(({ kind }) => kind === 'branch').map(({ id }) => id)
-  if (branches.length > 0) throw new VolumeError('BadRequest', `${nameOf(volume)} has branches: ${branches.join(', ')}`)
+  checkUnbranched(volume)
   return volume.stage === 'deleting' ? volume : { ...volume, stage: 'deleting' }
 }

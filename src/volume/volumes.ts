@@ -10,7 +10,7 @@ import { inheritedGroups, lineage } from './lineage.ts'
 import { VolumeOpening } from './open.ts'
 import { update, volumeKey } from './registry.ts'
 import { changeVolume, createVolume as createCell, listVolumes, readGroup, readVolume } from './registry-cells.ts'
-import { checkLive, detachParent, markDeleting } from './volume-changes.ts'
+import { checkDetachable, detachParent, markDeleting } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
 import { createVolumeGroup } from './volume-groups.ts'
 import { newBranch, newVolume, type VolumeRecord, volumeState } from './volume-record.ts'
@@ -151,11 +151,12 @@ export class Volumes {
   /**
    * Makes a branch a volume of its own: copies what it shows of its parent, group by group, on each full member, then
    * lets go of the parent. May be called again after it failed half way.
+   * @throws VolumeError `NotFound`, `BadRequest` while the branch has branches: they see the parent through it
    */
   async detach(id: VolumeId): Promise<void> {
     const { registry } = this.#context
     const { record } = await readVolume(registry, id)
-    checkLive(record)
+    checkDetachable(record)
     if (record.parent === null) return
     const { parent } = record
     const ancestors = await lineage(registry, record)
