@@ -132,7 +132,7 @@ export class ReplicaGroup {
     }
     if (nowMs - replica.sinceMs < replica.patienceMs) return []
     replica.sinceMs = nowMs
-    replica.patienceMs = Math.min(replica.patienceMs * 2, PATIENCE_MS_MAX)
+    replica.patienceMs = Math.min(Math.max(replica.patienceMs * 2, PATIENCE_MS_MIN), PATIENCE_MS_MAX)
     const frames: Frame[] = []
     let bytes = 0
     for (const frame of this.#frames) {

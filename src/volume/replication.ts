@@ -7,7 +7,7 @@
  */
 import type { VolumeState } from '../protocol/calls.ts'
 import type { Durability } from '../protocol/durability.ts'
-import type { VolumeError } from '../protocol/errors.ts'
+import { VolumeError } from '../protocol/errors.ts'
 import type { GroupConfig } from '../protocol/group.ts'
 import type { GroupIndex, Lsn } from '../protocol/lsn.ts'
 import { type Ack, APPEND_HEADER_BYTES, writeAppendHeader } from '../protocol/message.ts'
@@ -19,7 +19,7 @@ import type { WriterOptions } from './writer-options.ts'
 export interface ReplicationListener {
   /** The durable point of the volume moved. */
   durable(): void
-  /** A node holds a higher epoch. */
+  /** A node holds a higher epoch, or the volume is gone. */
   fenced(): void
 }
 
@@ -205,8 +205,11 @@ export class Replication {
     this.#remedies.set(key, nowMs)
     action.then(
       () => this.#probe(group, replica),
-      // The node or the registry cannot be reached now; the next refusal tries again.
-      () => undefined,
+      (error: unknown) => {
+        // The volume was deleted: nothing of it will ever be durable.
+        if (error instanceof VolumeError && error.code === 'NotFound') this.#listener.fenced()
+        // Else node or registry cannot be reached now; the next refusal tries again.
+      },
     )
   }
 

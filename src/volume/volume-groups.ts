@@ -9,7 +9,7 @@ import { gather } from './gather.ts'
 import { ancestorOf, lineage } from './lineage.ts'
 import { chooseMembers } from './placement.ts'
 import { changeVolume, createGroup, readGroup, readVolume, type Versioned } from './registry-cells.ts'
-import { activateGroup, addGroup } from './volume-changes.ts'
+import { activateGroup, addGroup, checkLive } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
 import { type VolumeRecord, volumeState } from './volume-record.ts'
 
@@ -59,6 +59,7 @@ export async function configureAddress(
   address: string,
 ): Promise<void> {
   const volume = await readVolume(context.registry, id)
+  checkLive(volume.record)
   const { record: config } = await readGroup(context.registry, volume.record.placement, group)
   const below = ancestorOf(await lineage(context.registry, volume.record), group)
   const members = config.members.filter((member) => member.address === address)

@@ -10,7 +10,7 @@ import { inheritedGroups, lineage } from './lineage.ts'
 import { VolumeOpening } from './open.ts'
 import { update, volumeKey } from './registry.ts'
 import { changeVolume, createVolume as createCell, listVolumes, readGroup, readVolume } from './registry-cells.ts'
-import { checkDetachable, detachParent, markDeleting } from './volume-changes.ts'
+import { checkDetachable, checkLive, detachParent, markDeleting } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
 import { createVolumeGroup } from './volume-groups.ts'
 import { newBranch, newVolume, type VolumeRecord, volumeState } from './volume-record.ts'
@@ -172,6 +172,7 @@ export class Volumes {
   /** All full members have to be done: any of them may be the source of a copy. */
   async #materialise(id: VolumeId, placement: VolumeId, group: GroupIndex): Promise<void> {
     for (;;) {
+      checkLive(await this.get(id))
       const { record: config } = await readGroup(this.#context.registry, placement, group)
       const full = config.members.filter(({ kind }) => kind === 'full')
       const { answers } = await gather(

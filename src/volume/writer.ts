@@ -256,8 +256,9 @@ export class VolumeWriter implements AckListener {
     checkChanges(changes, this.#volume.blockBytes)
     const transaction = new MiniTransaction(this.#volume.blockBytes)
     const { blocksPerGroup } = this.#volume
-    const written: { readonly block: BlockNumber; readonly bytes: Uint8Array; readonly record: number }[] = []
     const trimmed: { readonly first: number; readonly end: number }[] = []
+    /** What is to be remembered, in the order of the changes: of a write and a trim of a block the later one counts. */
+    const remember: ((cpl: Lsn) => void)[] = []
     for (const change of changes) {
       if ('trim' in change) {
         const end = change.trim + change.count
@@ -269,6 +270,7 @@ export class VolumeWriter implements AckListener {
           first = upTo
         }
         trimmed.push({ first: change.trim, end })
+        remember.push((cpl) => this.#rememberTrim(change.trim, end, cpl))
         continue
       }
       const target = this.#replication.groups.get(this.groupOf(change.block))
@@ -277,22 +279,25 @@ export class VolumeWriter implements AckListener {
       const isTrimmed = trimmed.some(({ first, end }) => change.block >= first && change.block < end)
       const before = isTrimmed ? undefined : this.#cache.get(change.block)
       const record = transaction.write(target, change.block % blocksPerGroup, bytes, before)
-      if (record >= 0) written.push({ block: change.block, bytes, record })
+      if (record >= 0) remember.push(() => this.#rememberBlock(change.block, bytes, transaction.lsnOf(record)))
       this.stats.userBytes += bytes.length
     }
     if (transaction.empty) return this.#last
     const cpl = this.#seal(transaction)
-    for (const { first, end } of trimmed) {
-      this.#cache.dropRange(first, end)
-      this.#trimmed.add(first, end, cpl)
-      for (const [block, readings] of this.#reading) if (block >= first && block < end) markStale(readings)
-    }
-    for (const { block, bytes, record } of written) {
-      this.#cache.put(block, bytes, transaction.lsnOf(record), this.#durability.vdl)
-      const readings = this.#reading.get(block)
-      if (readings !== undefined) markStale(readings)
-    }
+    for (const note of remember) note(cpl)
     return cpl
+  }
+
+  #rememberTrim(first: number, end: number, cpl: Lsn): void {
+    this.#cache.dropRange(first, end)
+    this.#trimmed.add(first, end, cpl)
+    for (const [block, readings] of this.#reading) if (block >= first && block < end) markStale(readings)
+  }
+
+  #rememberBlock(block: BlockNumber, bytes: Uint8Array, lsn: Lsn): void {
+    this.#cache.put(block, bytes, lsn, this.#durability.vdl)
+    const readings = this.#reading.get(block)
+    if (readings !== undefined) markStale(readings)
   }
 
   #seal(transaction: MiniTransaction): Lsn {
