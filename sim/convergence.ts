@@ -41,6 +41,7 @@ export async function converge(world: World): Promise<void> {
 async function endOperations(world: World): Promise<void> {
   const { progress } = world
   if (await world.drive(() => progress.open === 0, OPERATIONS_US_MAX)) return
+  traceSegments(world)
   progress.requireNoneOpen(world.events.nowUs / 1_000)
 }
 
@@ -98,12 +99,10 @@ async function writeAll(world: World): Promise<void> {
   for (const actor of world.workload.writers) actor.client.crash(false)
   for (const { id } of liveVolumes(world)) {
     const actor = world.workload.openWriter(id)
-    await world.require(
-      'every volume can be opened in the end',
-      () => actor.isOpen,
-      OPERATIONS_US_MAX,
-      () => volumeName(id),
-    )
+    if (!(await world.drive(() => actor.isOpen || actor.client.state === 'down', OPERATIONS_US_MAX)) || !actor.isOpen) {
+      traceSegments(world)
+      throw new Violation('every volume can be opened in the end', volumeName(id))
+    }
     actor.perform('the last write', async () => {
       await actor.writeMany()
       await actor.sync()
@@ -155,10 +154,58 @@ function unfinished(world: World): string | undefined {
   return undefined
 }
 
+/** For the report of a failure: where every copy is. */
+function traceSegments(world: World): void {
+  for (const record of world.watch.records.values()) {
+    const { epoch, cutoff, groups } = record
+    const { acknowledged } = world.oracle.volume(record.id)
+    world.stage.trace.line(volumeName(record.id), JSON.stringify({ epoch, cutoff, acknowledged, groups: [...groups] }))
+    for (const group of groups.keys()) {
+      const config = world.watch.configOf(record, group)
+      if (config === undefined) continue
+      world.stage.trace.line(
+        atlasName(record.id, group),
+        `membership ${config.epoch}, sets ${JSON.stringify(config.sets)}`,
+      )
+      for (const member of config.members) {
+        const host = world.fleet.hostOf(member.node)
+        const node = world.fleet.nodeOf(host)
+        const segment = node?.incarnation === member.incarnation ? node.table.get(record.id, group) : undefined
+        const present = node === undefined ? host.state : node.incarnation === member.incarnation ? 'up' : 'another'
+        world.stage.trace.line(
+          `${atlasName(record.id, group)} on ${member.node}`,
+          segment === undefined
+            ? `${present}, no segment`
+            : JSON.stringify({
+                state: segment.state,
+                kind: segment.kind,
+                scl: segment.scl,
+                flushed: segment.flushed,
+                complete: segment.completeTo,
+                waiting: segment.waiting,
+                log: segment.log.from,
+                membership: segment.config.epoch,
+                epoch: segment.volume.state.epoch,
+                fenced: segment.volume.fencedEpoch,
+                vdl: segment.volume.vdl,
+                memory: segment.memory.bytes,
+                below: segment.below,
+                full: node?.full,
+                good: world.atlas.isGood(atlasName(record.id, group), member),
+              }),
+        )
+      }
+    }
+  }
+}
+
 async function becomeWhole(world: World): Promise<void> {
   const limitUs = world.events.nowUs + CONVERGE_US_MAX
   for (let why = unfinished(world); why !== undefined; why = unfinished(world)) {
-    if (world.events.nowUs > limitUs) throw new Violation('all copies become whole once faults stop', why)
+    if (world.events.nowUs > limitUs) {
+      traceSegments(world)
+      throw new Violation('all copies become whole once faults stop', why)
+    }
     await world.drive(() => false, LOOK_US)
   }
 }

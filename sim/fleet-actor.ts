@@ -2,6 +2,7 @@
  * What keeps a fleet whole: it registers nodes that came with a new disk, replaces members that are gone, and finishes
  * changes that somebody began. One process, which dies now and then and is started again.
  */
+import { VolumeError } from '../src/protocol/errors.ts'
 import { isJoint, type Member } from '../src/protocol/group.ts'
 import { parseVolumeName, type VolumeId } from '../src/protocol/lsn.ts'
 import { registerNode } from '../src/volume/fleet-nodes.ts'
@@ -44,16 +45,27 @@ export class FleetActor {
   async look(): Promise<void> {
     await this.register()
     for (const place of this.#places()) {
-      const config = this.#world.groupConfig(place)
-      if (config === undefined) continue
-      if (isJoint(config)) await this.client.membership.complete(place, CHANGE_MS)
-      else {
-        const lost = config.members.filter((member) => this.#isLost(member))
-        if (lost.length === 0) continue
-        this.#world.count('member replaced after loss')
-        await this.client.membership.replace(place, new Map(lost.map(({ node }) => [node, undefined])), CHANGE_MS)
+      try {
+        await this.#mend(place)
+      } catch (error) {
+        // What cannot be done for one group must not keep the others waiting.
+        if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
+        this.#world.count(`refused: mending a group ${error.code}`)
       }
     }
+  }
+
+  async #mend(place: GroupPlace): Promise<void> {
+    const config = this.#world.groupConfig(place)
+    if (config === undefined) return
+    if (isJoint(config)) {
+      await this.client.membership.complete(place, CHANGE_MS)
+      return
+    }
+    const lost = config.members.filter((member) => this.#isLost(member))
+    if (lost.length === 0) return
+    this.#world.count('member replaced after loss')
+    await this.client.membership.replace(place, new Map(lost.map(({ node }) => [node, undefined])), CHANGE_MS)
   }
 
   async register(): Promise<void> {

@@ -166,7 +166,7 @@ export class World {
     if (error instanceof SimCrash) return
     if (error instanceof VolumeError && error.family !== 'invariant') {
       this.stage.trace.line(client.name, `${what} failed: ${error.code} ${error.message}`)
-      if (client.state === 'up') this.count(`refused: ${what.replace(/ of vol.*/, '')} ${error.code}`)
+      if (client.state === 'up') this.count(`refused: ${what.replace(/ (of )?vol-.*/, '')} ${error.code}`)
     } else if (client.state === 'up' || !(error instanceof VolumeError)) this.fail(error)
   }
 
