@@ -322,6 +322,17 @@ export class LocalFleet implements Disposable {
     return this.pass(ANNOUNCED_MS)
   }
 
+  /** Resolves when every full segment has written all that it knows to be durable to layers. */
+  async flushed(): Promise<void> {
+    await this.announced()
+    const segments = [...this.nodes.values()].flatMap(({ node }) => [...node.table.all()].map((of) => ({ node, of })))
+    const full = segments.filter(({ of }) => of.kind === 'full')
+    for (const { node, of } of full) node.work.wantFlush(of)
+    await this.until('all is in layers', () =>
+      full.every(({ of }) => of.flushed >= of.completeTo || of.memory.bytes === 0),
+    )
+  }
+
   /** Resolves when something has become true. Fails after a virtual minute. */
   async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
     const deadlineMs = this.#nowMs + 60_000

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { blockNumber, type Lsn } from '../../src/protocol/lsn.ts'
+import { blockNumber } from '../../src/protocol/lsn.ts'
 import type { VolumeWriter } from '../../src/volume/writer.ts'
 import { LocalFleet, SMALL } from '../local-fleet.ts'
 import { put, trim, valueIn, valuesIn, writeDurably } from './blocks.ts'
@@ -117,45 +117,6 @@ describe('a volume', () => {
       }),
       { numRuns: 25 },
     )
-  })
-})
-
-describe('any LSN', () => {
-  it('is a read point: 300 versions of a block, each read at its own', async () => {
-    using fleet = await LocalFleet.start()
-    const { volumes } = fleet.client()
-    const id = await volumes.create(SMALL)
-    const writer = await volumes.open(id)
-    const written: Lsn[] = []
-    for (let version = 1; version <= 300; version++) {
-      written.push(await writer.write([put(9, version % 251), put(10 + (version % 7), version % 241)]))
-      if (version % 10 === 0) await writer.sync()
-    }
-    await fleet.announced()
-    for (const [i, at] of written.entries()) {
-      const view = await volumes.view(id, at)
-      assert.equal(await valueIn(view, 9), (i + 1) % 251, `version ${i + 1} at ${at}`)
-      const before = await volumes.view(id, (at - 1) as Lsn)
-      assert.equal(await valueIn(before, 9), i % 251, `version ${i} just below ${at}`)
-      await Promise.all([view.close(), before.close()])
-    }
-  })
-
-  it('shows a mini-transaction whole or not at all, also across protection groups', async () => {
-    using fleet = await LocalFleet.start()
-    const { volumes } = fleet.client()
-    const id = await volumes.create(SMALL)
-    const writer = await volumes.open(id)
-    const blocks = [1, 70, 2, 130, 3]
-    const first = await writeDurably(writer, ...blocks.map((block) => put(block, 1)))
-    const second = await writeDurably(writer, ...blocks.map((block) => put(block, 2)))
-    await fleet.announced()
-    for (let at = first; at <= second; at = (at + 7) as Lsn) {
-      const view = await volumes.view(id, at)
-      const expected = at < second ? 1 : 2
-      assert.deepEqual(await valuesIn(view, blocks), [1, 2, 3, 4, 5].fill(expected), `at ${at} of ${first}..${second}`)
-      await view.close()
-    }
   })
 })
 
