@@ -71,8 +71,11 @@ export class NodeCalls {
     membershipEpoch: number
   }): Segment {
     const segment = this.#node.table.need(argument.volume, argument.group)
-    const epoch = segment.volume.checkEpoch(argument.volumeEpoch)
-    if (epoch !== 'Ok') throw new VolumeError(epoch, `volume epoch ${argument.volumeEpoch} is not in force here`)
+    const { epoch } = segment.volume.state
+    if (argument.volumeEpoch !== epoch) {
+      const code = argument.volumeEpoch < epoch ? 'StaleVolumeEpoch' : 'UnknownEpoch'
+      throw new VolumeError(code, `volume epoch ${argument.volumeEpoch}, here ${epoch}`)
+    }
     if (argument.membershipEpoch !== segment.config.epoch) {
       throw new VolumeError(
         'StaleMembership',
@@ -126,7 +129,7 @@ export class NodeCalls {
       if (volume === undefined) volume = this.#node.table.addVolume(state)
       else {
         const before = volume.state
-        if (volume.seal(state)) this.#node.sealed(volume, before)
+        if (volume.adopt(state)) this.#node.sealed(volume, before)
       }
       let segment = this.#node.table.get(state.volume, config.group)
       if (!config.members.some((member) => member.incarnation === incarnation)) {

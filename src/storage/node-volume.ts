@@ -71,7 +71,7 @@ export class NodeVolume {
     return this.#vdl
   }
 
-  /** Whether appends and gossip of this epoch are taken; otherwise why not. */
+  /** Whether appends of this epoch are taken; otherwise why not. */
   checkEpoch(epoch: number): 'Ok' | 'StaleVolumeEpoch' | 'UnknownEpoch' {
     if (epoch < this.#fencedEpoch) return 'StaleVolumeEpoch'
     return epoch === this.#state.epoch ? 'Ok' : 'UnknownEpoch'
@@ -88,24 +88,32 @@ export class NodeVolume {
   }
 
   /**
-   * Adopts an epoch and its truncations.
-   * @returns false when the epoch was in force already
-   * @throws VolumeError `StaleVolumeEpoch`
+   * Adopts an epoch and its truncations, unless one that is as new is in force already. A promise to a higher epoch
+   * stays: peers have to agree on history also while nobody has the volume.
+   * @returns whether it was newer
+   */
+  adopt(state: VolumeState): boolean {
+    if (state.epoch <= this.#state.epoch) {
+      this.adoptGrant(state)
+      return false
+    }
+    this.#state = { ...state, ...this.#newer(state) }
+    this.#fencedEpoch = Math.max(this.#fencedEpoch, state.epoch)
+    this.#sequence = 0
+    this.writer = undefined
+    this.#persist()
+    return true
+  }
+
+  /**
+   * As `adopt`, for a writer that is about to write under this epoch.
+   * @throws VolumeError `StaleVolumeEpoch` when a higher epoch was promised
    */
   seal(state: VolumeState): boolean {
     if (state.epoch < this.#fencedEpoch) {
       throw new VolumeError('StaleVolumeEpoch', `epoch ${state.epoch} is fenced by ${this.#fencedEpoch}`)
     }
-    if (state.epoch === this.#state.epoch) {
-      this.adoptGrant(state)
-      return false
-    }
-    this.#state = { ...state, ...this.#newer(state) }
-    this.#fencedEpoch = state.epoch
-    this.#sequence = 0
-    this.writer = undefined
-    this.#persist()
-    return true
+    return this.adopt(state)
   }
 
   /** Of the grant held and another, the one from the newer version of the volume's record. */

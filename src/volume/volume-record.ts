@@ -92,13 +92,19 @@ export function newBranch(id: VolumeId, parent: VolumeRecord, at: Lsn): VolumeRe
   }
 }
 
+/**
+ * The volume epoch in force. One that was claimed is not yet: until its truncation is recorded nobody may adopt it, or
+ * the truncation would never be carried out there.
+ */
+const epochInForce = (volume: VolumeRecord): number => volume.truncations.at(-1)?.epoch ?? 0
+
 /** What nodes are told. @param version the registry's, of the cell that `volume` was read from */
 export function volumeState(volume: VolumeRecord, version: number): VolumeState {
   return {
     volume: volume.id,
     blockBytes: volume.blockBytes,
     blocksPerGroup: volume.blocksPerGroup,
-    epoch: volume.epoch,
+    epoch: epochInForce(volume),
     truncations: volume.truncations,
     truncationsFromEpoch: volume.truncationsFromEpoch,
     parent: volume.parent,
