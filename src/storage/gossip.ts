@@ -128,12 +128,18 @@ export class Gossip {
       this.#demanded = true
       return
     }
-    if (this.#concluded()) return
-    const member = this.#next()
+    const isProved = this.#proved()
+    const member = isProved ? this.#unheardFull() : this.#next()
     if (member === undefined) {
-      this.#allAsked()
+      if (isProved) this.#conclude()
+      else this.#allAsked()
       return
     }
+    this.#askMember(member)
+  }
+
+  #askMember(member: number): void {
+    const segment = this.#segment
     this.#state = 'asking'
     this.#asked.add(member)
     const { volume } = segment
@@ -182,8 +188,8 @@ export class Gossip {
     }
   }
 
-  /** Ends the round when it has proved that nothing is missing. */
-  #concluded(): boolean {
+  /** Whether the round has proved that nothing is missing. */
+  #proved(): boolean {
     const segment = this.#segment
     const { config, scl, self } = segment
     const counts = (m: number): boolean => this.#answers.has(m) || (m === self && segment.state !== 'suspect')
@@ -191,11 +197,24 @@ export class Gossip {
     let best = ZERO_LSN
     for (const at of this.#answers.values()) best = maxLsn(best, at)
     if (scl < best) return false
-    this.#state = 'idle'
     if (segment.state === 'suspect' && segment.scl >= segment.flushed) segment.healed()
     segment.provedComplete(this.#startedVdl)
-    this.#dropFlushed()
     return true
+  }
+
+  /** A full member that a tail has not heard of in this round: it keeps its log until all of them have that in layers. */
+  #unheardFull(): number | undefined {
+    const { config, kind } = this.#segment
+    if (kind !== 'tail') return undefined
+    const isUnheard = (m: Member, i: number): boolean =>
+      m.kind === 'full' && !this.#answers.has(i) && !this.#asked.has(i)
+    const found = config.members.findIndex(isUnheard)
+    return found < 0 ? undefined : found
+  }
+
+  #conclude(): void {
+    this.#state = 'idle'
+    this.#dropFlushed()
   }
 
   #allAsked(): void {

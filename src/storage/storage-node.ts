@@ -41,6 +41,8 @@ const EMPTY = new Uint8Array(0)
 /** Appends are refused when memtables take this many times `memoryBytesMax`. */
 const REFUSE_FACTOR = 2
 const SPACE_CHECK_MS = 100
+/** A tail whose log could go asks this often whether it may: it may wait long, for a full member that is away. */
+const RELEASE_DEMAND_MS = 1000
 
 export class StorageNode implements NodePort {
   readonly identity: NodeIdentity
@@ -58,6 +60,7 @@ export class StorageNode implements NodePort {
   readonly #host: SegmentHost
   #full = false
   #nextSpaceCheckMs = 0
+  #nextReleaseDemandMs = 0
 
   /**
    * Starts a node on a disk, formatting it when it is empty, and replays its log.
@@ -378,7 +381,10 @@ export class StorageNode implements NodePort {
     const kept = this.#log.currentFile - Math.floor(logRetainBytes / logFileBytes)
     if (holder !== undefined && needed <= kept) {
       if (holder.kind === 'full') this.work.wantFlush(holder)
-      else this.repairs.demand(holder)
+      else if (this.#env.now() >= this.#nextReleaseDemandMs) {
+        this.#nextReleaseDemandMs = this.#env.now() + RELEASE_DEMAND_MS
+        this.repairs.demand(holder)
+      }
     }
     const before = Math.min(needed, kept)
     if (before <= this.#log.oldestFile) return
