@@ -118,6 +118,13 @@ export class LocalNode implements Endpoint {
     this.#fleet.changed(this.name, 'down')
   }
 
+  /** Ends the process, empties the disk, and starts again: another incarnation of the same node. */
+  format(): void {
+    this.kill()
+    this.disk = new MemoryDisk()
+    this.start()
+  }
+
   message(_from: string, connection: number, message: Uint8Array): void {
     this.#node?.receive(connection, message[0] as number, message.subarray(1))
   }

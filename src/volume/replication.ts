@@ -263,8 +263,10 @@ export class Replication {
     this.#probeAtMs = nowMs
     for (const group of this.groups.values()) {
       const point = this.#durability.pointOf(group.group)
+      // The members that have everything may know of a newer membership, in which it is durable.
+      const isPending = group.durable() < group.last
       for (const replica of group.replicas) {
-        if (this.#throttled || replica.status !== 'Ok' || replica.scl < point) this.#probe(group, replica)
+        if (isPending || this.#throttled || replica.status !== 'Ok' || replica.scl < point) this.#probe(group, replica)
       }
     }
   }
