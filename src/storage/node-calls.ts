@@ -132,10 +132,13 @@ export class NodeCalls {
         if (volume.adopt(state)) this.#node.sealed(volume, before)
       }
       let segment = this.#node.table.get(state.volume, config.group)
-      if (!config.members.some((member) => member.incarnation === incarnation)) {
-        if (segment !== undefined && config.epoch > segment.config.epoch) this.#node.removeSegment(segment)
-        return { value: null }
+      const own = config.members.find((member) => member.incarnation === incarnation)
+      // No member any more; or one again, of the other kind, without having heard that it was none in between.
+      if (segment !== undefined && config.epoch > segment.config.epoch && own?.kind !== segment.kind) {
+        this.#node.removeSegment(segment)
+        segment = undefined
       }
+      if (own === undefined) return { value: null }
       if (segment === undefined) segment = this.#node.addSegment(volume, config, below, !create)
       else {
         segment.adopt(config)

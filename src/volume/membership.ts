@@ -157,7 +157,6 @@ export class Membership {
    */
   async #caughtUp(place: GroupPlace, config: GroupConfig): Promise<boolean> {
     for (const volume of await this.#volumesOf(place)) {
-      if (volume.record.groups.get(place.group) === 'creating') return false
       const reports = await this.#reports(volume.record.id, config)
       const counts = (index: number): boolean => reports.has(index)
       const old = { ...config, sets: config.sets.slice(0, 1) }

@@ -380,6 +380,11 @@ export class VolumeWriter implements AckListener {
     this.#check()
     checkBlock(block)
     this.stats.reads++
+    return this.#readNewest(block, 0)
+  }
+
+  /** What is known here counts: storage nodes have not heard of it, or are not asked at an LSN that shows it. */
+  #readNewest(block: BlockNumber, tries: number): Promise<Uint8Array> {
     const cached = this.#cache.get(block)
     if (cached !== undefined) {
       this.stats.cacheHits++
@@ -387,7 +392,7 @@ export class VolumeWriter implements AckListener {
     }
     const target = this.#replication.groups.get(this.groupOf(block))
     if (this.#trimmed.has(block)) return Promise.resolve(new Uint8Array(this.#volume.blockBytes))
-    if (target !== undefined) return this.#readStored(block, 0)
+    if (target !== undefined) return this.#readStored(block, tries)
     if (this.#inherited.has(this.groupOf(block))) return this.#env.control.readInherited(block)
     return Promise.resolve(new Uint8Array(this.#volume.blockBytes))
   }
@@ -448,8 +453,7 @@ export class VolumeWriter implements AckListener {
     if (!isRetryable || tries >= this.options.readTriesMax) throw error
     await this.#replication.readRefused(this.groupOf(block), error)
     this.#check()
-    const cached = this.#cache.get(block)
-    return cached === undefined ? this.#readStored(block, tries + 1) : cached.bytes.slice()
+    return this.#readNewest(block, tries + 1)
   }
 
   // -------------------------------------------------------------- time and end
