@@ -27,9 +27,13 @@ export async function converge(world: World): Promise<void> {
   world.faults.end()
   world.network.options = calm(world.swarm.network)
   world.registryOptions = CALM_REGISTRY
-  if (world.swarm.liveness === 'core') leaveOut(world)
   if (world.keeper.client.state === 'down') world.newKeeper()
   await endOperations(world)
+  if (world.swarm.liveness === 'core') {
+    world.keeper.beginNothing()
+    await endOperations(world)
+    leaveOut(world)
+  }
   if (world.random.chance(0.5)) await restartNodes(world)
   await writeAll(world)
   await becomeWhole(world)
@@ -41,7 +45,6 @@ export async function converge(world: World): Promise<void> {
 async function endOperations(world: World): Promise<void> {
   const { progress } = world
   if (await world.drive(() => progress.open === 0, OPERATIONS_US_MAX)) return
-  traceSegments(world)
   progress.requireNoneOpen(world.events.nowUs / 1_000)
 }
 
@@ -100,7 +103,6 @@ async function writeAll(world: World): Promise<void> {
   for (const { id } of liveVolumes(world)) {
     const actor = world.workload.openWriter(id)
     if (!(await world.drive(() => actor.isOpen || actor.client.state === 'down', OPERATIONS_US_MAX)) || !actor.isOpen) {
-      traceSegments(world)
       throw new Violation('every volume can be opened in the end', volumeName(id))
     }
     actor.perform('the last write', async () => {
@@ -154,56 +156,10 @@ function unfinished(world: World): string | undefined {
   return undefined
 }
 
-/** For the report of a failure: where every copy is. */
-function traceSegments(world: World): void {
-  for (const record of world.watch.records.values()) {
-    const { epoch, cutoff, groups } = record
-    const { acknowledged } = world.oracle.volume(record.id)
-    world.stage.trace.line(volumeName(record.id), JSON.stringify({ epoch, cutoff, acknowledged, groups: [...groups] }))
-    for (const group of groups.keys()) {
-      const config = world.watch.configOf(record, group)
-      if (config === undefined) continue
-      world.stage.trace.line(
-        atlasName(record.id, group),
-        `membership ${config.epoch}, sets ${JSON.stringify(config.sets)}`,
-      )
-      for (const member of config.members) {
-        const host = world.fleet.hostOf(member.node)
-        const node = world.fleet.nodeOf(host)
-        const segment = node?.incarnation === member.incarnation ? node.table.get(record.id, group) : undefined
-        const present = node === undefined ? host.state : node.incarnation === member.incarnation ? 'up' : 'another'
-        world.stage.trace.line(
-          `${atlasName(record.id, group)} on ${member.node}`,
-          segment === undefined
-            ? `${present}, no segment`
-            : JSON.stringify({
-                state: segment.state,
-                kind: segment.kind,
-                scl: segment.scl,
-                flushed: segment.flushed,
-                complete: segment.completeTo,
-                waiting: segment.waiting,
-                log: segment.log.from,
-                membership: segment.config.epoch,
-                epoch: segment.volume.state.epoch,
-                fenced: segment.volume.fencedEpoch,
-                vdl: segment.volume.vdl,
-                memory: segment.memory.bytes,
-                below: segment.below,
-                full: node?.full,
-                good: world.atlas.isGood(atlasName(record.id, group), member),
-              }),
-        )
-      }
-    }
-  }
-}
-
 async function becomeWhole(world: World): Promise<void> {
   const limitUs = world.events.nowUs + CONVERGE_US_MAX
   for (let why = unfinished(world); why !== undefined; why = unfinished(world)) {
     if (world.events.nowUs > limitUs) {
-      traceSegments(world)
       throw new Violation('all copies become whole once faults stop', why)
     }
     await world.drive(() => false, LOOK_US)

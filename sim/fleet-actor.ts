@@ -19,11 +19,17 @@ export class FleetActor {
   readonly client: SimClient
   readonly #world: World
   #busy = false
+  #state: 'working' | 'finishing' = 'working'
 
   constructor(world: World, client: SimClient) {
     this.#world = world
     this.client = client
     this.#lookLater()
+  }
+
+  /** From now on it ends what was begun, and that is all. */
+  beginNothing(): void {
+    this.#state = 'finishing'
   }
 
   #lookLater(): void {
@@ -63,7 +69,7 @@ export class FleetActor {
       return
     }
     const lost = config.members.filter((member) => this.#isLost(member))
-    if (lost.length === 0) return
+    if (lost.length === 0 || this.#state === 'finishing') return
     this.#world.count('member replaced after loss')
     await this.client.membership.replace(place, new Map(lost.map(({ node }) => [node, undefined])), CHANGE_MS)
   }

@@ -261,6 +261,12 @@ export class VolumeModel {
     }
   }
 
+  /** As `Timeline.reached`. */
+  reached(timeline: Timeline, at: Lsn): void {
+    timeline.reached(at)
+    if (timeline === this.current) this.#spentTo = lsn(Math.max(this.#spentTo, at))
+  }
+
   #after(timeline: Timeline): Timeline | undefined {
     return this.#timelines[this.#timelines.indexOf(timeline) + 1]
   }

@@ -22,6 +22,7 @@ import { calm, Network } from './network.ts'
 import { Oracle, Violation } from './oracle.ts'
 import type { Random } from './random.ts'
 import { atlasName, RegistryWatch } from './registry-watch.ts'
+import { traceSegments } from './report.ts'
 import { type Stage, seeded } from './scenario.ts'
 import { drainPromises } from './sealed-room.ts'
 import { CALM_REGISTRY, type RegistryOptions, RegistryStore } from './sim-registry.ts'
@@ -277,5 +278,11 @@ export class World {
 }
 
 export const runSeed = seeded(async (stage) => {
-  await new World(stage).run()
+  const world = new World(stage)
+  try {
+    await world.run()
+  } catch (error) {
+    traceSegments(world)
+    throw error
+  }
 })

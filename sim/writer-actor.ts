@@ -85,7 +85,7 @@ export class WriterActor {
   #noteProgress(): void {
     const writer = this.#writer
     if (writer === undefined || this.#timeline === undefined) return
-    this.#timeline.reached(writer.last)
+    this.#model.reached(this.#timeline, writer.last)
     this.#noteEnds(writer)
   }
 
