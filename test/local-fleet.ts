@@ -30,8 +30,9 @@ export const SMALL: VolumeGeometry = { blockBytes: 256, blocksPerGroup: 64 }
 /** Sizes that make a node write, merge and recycle within one test. */
 export const SMALL_NODE: NodeOptions = {
   ...DEFAULT_NODE_OPTIONS,
-  logFileBytes: 256 * 1024,
-  logRetainBytes: 512 * 1024,
+  // More than the largest frame, which is one entry.
+  logFileBytes: 512 * 1024,
+  logRetainBytes: 1024 * 1024,
   flushBytes: 128 * 1024,
   memoryBytesMax: 1024 * 1024,
   layerBytes: 64 * 1024,

@@ -11,6 +11,7 @@ import { checkBlock } from './change.ts'
 import { gather } from './gather.ts'
 import { type AncestorRecord, lineage } from './lineage.ts'
 import { changeVolume, readGroup, readVolume } from './registry-cells.ts'
+import { checkLive } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
 import type { VolumeRecord } from './volume-record.ts'
 import { addPin, removePin, renewLease } from './volume-retention.ts'
@@ -154,6 +155,7 @@ export class VolumeView {
    */
   static async open(context: VolumeContext, id: VolumeId, at?: Lsn): Promise<VolumeView> {
     const { record } = await readVolume(context.registry, id)
+    checkLive(record)
     const head = await durablePoint(context, record)
     if (at !== undefined && at > head)
       throw new VolumeError('ReadPointAhead', `${at} is above the durable point ${head}`)

@@ -107,8 +107,9 @@ export class Volumes {
 
   // -------------------------------------------------------------- branches and pins
 
-  /** @throws VolumeError `ReadPointAhead` for an LSN that is not durable yet */
+  /** @throws VolumeError `ReadPointAhead` for an LSN that is not durable yet, `NotFound` when it is being deleted */
   async #point(parent: VolumeRecord, at: Lsn | undefined): Promise<Lsn> {
+    checkLive(parent)
     const head = await durablePoint(this.#context, parent)
     if (at !== undefined && at > head)
       throw new VolumeError('ReadPointAhead', `${at} is above the durable point ${head}`)
