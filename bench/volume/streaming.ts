@@ -13,6 +13,8 @@ import { BLOCK_BYTES } from './sync-load.ts'
 /** What `writer.write` is given at once: a large write of a file system. */
 const BLOCKS_PER_WRITE = 16
 const RAW_CHUNK_BYTES = 1 << 20
+/** Layers are still being written when the last block is durable. */
+const SETTLE_MS_MAX = 8000
 /** Incompressible, and made before anything is measured. */
 export const RANDOM = randomFillSync(new Uint8Array(32 << 20))
 
@@ -78,12 +80,15 @@ export async function streaming(
   const measured = new Map<string, Round[]>([RAW, RAW_SIX, SINGLE, VOLUME].map((name) => [name, []]))
   for (let turn = 0; turn < turns; turn++) {
     log(`stream, round ${turn + 1} of ${turns}`)
+    // The raw loop has the disk to itself.
+    await fleet.settle(SETTLE_MS_MAX)
     const raw = rawAppends(folder, chunk, 500 * part)
     measured.get(RAW)?.push({ throughput: raw.throughput ?? 0 })
     const count = Math.min(each, blocks - turn * each)
     const single = Math.floor(count / 4)
     measured.get(SINGLE)?.push(await stream(fleet, writer, turn * each, single, 1))
     measured.get(VOLUME)?.push(await stream(fleet, writer, turn * each + single, count - single, BLOCKS_PER_WRITE))
+    await fleet.settle(SETTLE_MS_MAX)
     const six = rawAppends(folder, chunk, 500 * part)
     measured.get(RAW_SIX)?.push({ throughput: (six.throughput ?? 0) / 6 })
   }

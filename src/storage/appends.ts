@@ -49,6 +49,8 @@ const WAITING_MAX = 4096
 export class Appends {
   readonly #host: AppendHost
   #staged: Staged[] = []
+  /** Who asked where a segment is, since the last commit: the answer is to cover what came before the question. */
+  readonly #asked = new Map<Segment, number>()
   #last: LogPosition | null
 
   /** @param last the last entry of the log */
@@ -90,7 +92,8 @@ export class Appends {
     }
     segment.volume.learnVdl(vdl)
     segment.announced(vdl, groupPoint)
-    this.#acknowledge(connection, segment)
+    if (this.#staged.length > 0) this.#asked.set(segment, connection)
+    else this.#acknowledge(connection, segment)
   }
 
   /** Takes records that a peer answered. @throws VolumeError `BadRequest`, `Corrupt` */
@@ -115,6 +118,7 @@ export class Appends {
   /** What was received for these segments and is not in the log yet belongs to an epoch that has ended. */
   dropStaged(isDropped: (segment: Segment) => boolean): void {
     const dropped = this.#staged.filter(({ segment }) => isDropped(segment))
+    for (const segment of this.#asked.keys()) if (isDropped(segment)) this.#asked.delete(segment)
     if (dropped.length === 0) return
     this.#staged = this.#staged.filter(({ segment }) => !isDropped(segment))
     for (const { segment } of dropped) this.#host.logged(segment)
@@ -148,8 +152,14 @@ export class Appends {
 
   /** Makes durable what was received, chains it, and acknowledges. */
   commit(): void {
+    if (this.#staged.length > 0) this.#logStaged()
+    if (this.#asked.size === 0) return
+    for (const [segment, connection] of this.#asked) this.#acknowledge(connection, segment)
+    this.#asked.clear()
+  }
+
+  #logStaged(): void {
     const staged = this.#staged
-    if (staged.length === 0) return
     this.#staged = []
     let positions: LogPosition[]
     try {
@@ -170,6 +180,7 @@ export class Appends {
     })
     for (const [segment, connection] of waiting) {
       if (connection !== undefined) this.#acknowledge(connection, segment)
+      if (this.#asked.get(segment) === connection) this.#asked.delete(segment)
       this.#host.logged(segment)
     }
   }

@@ -15,17 +15,22 @@ export interface Replica {
   scl: Lsn
   status: Status
   applyDelayMs: number
+  /** Frames up to here were handed to the network for it. */
+  handed: Lsn
+  /**
+   * `asked`: it made no progress for a while and was asked where it is; `held`: its connection is new and what was
+   * handed to the old one may be lost, so it is handed nothing until it has said where it is.
+   */
+  handing: 'going' | 'asked' | 'held'
   /** When something was last sent to it that it has not acknowledged, or it last made progress. */
   sinceMs: number
-  /** How long to wait for progress before frames are sent again; doubles. */
+  /** How long to wait for progress before it is asked where it is; doubles. */
   patienceMs: number
 }
 
-/** Frames may be lost with a connection; on one that stands they are not, so this is long. */
+/** A node that is in the middle of a large write is silent as long; asking costs little. */
 const PATIENCE_MS_MIN = 50
 const PATIENCE_MS_MAX = 2000
-/** At most this much is sent again at once. */
-const RESEND_BYTES_MAX = 1024 * 1024
 
 export class ReplicaGroup {
   readonly group: GroupIndex
@@ -36,7 +41,7 @@ export class ReplicaGroup {
   #quorum: Quorum
   #replicas: Replica[]
   readonly #byAddress = new Map<string, Replica>()
-  /** Sent, not yet durable at quorum; in chain order. */
+  /** Not yet durable at quorum, or not yet handed to a member that is slower than others; in chain order. */
   #frames: Frame[] = []
   #frameBytes = 0
 
@@ -57,7 +62,7 @@ export class ReplicaGroup {
     return this.#replicas
   }
 
-  /** Bytes of frames that are kept because they are not durable. */
+  /** Bytes of frames that are kept. */
   get frameBytes(): number {
     return this.#frameBytes
   }
@@ -74,6 +79,8 @@ export class ReplicaGroup {
           scl: ZERO_LSN,
           status: 'Ok',
           applyDelayMs: 0,
+          handed: ZERO_LSN,
+          handing: 'going',
           sinceMs: nowMs,
           patienceMs: PATIENCE_MS_MIN,
         },
@@ -96,22 +103,61 @@ export class ReplicaGroup {
     this.#frameBytes += frame.message.length
   }
 
-  /** Frames at or below are at quorum: gossip brings them to the others. */
-  dropTo(durable: Lsn): void {
+  /** A replica cannot be reached: nothing is kept for it. */
+  skip(replica: Replica): void {
+    replica.handed = this.#frames.at(-1)?.last ?? replica.handed
+  }
+
+  /** The next frame to be handed to the network for a replica. */
+  next(replica: Replica): Frame | undefined {
+    if (replica.handing === 'held') return undefined
+    const frames = this.#frames
+    let low = frames.length
+    // Nearly always the replica has been handed all of them, or all but the last.
+    while (low > 0 && low > frames.length - 2 && (frames[low - 1] as Frame).last > replica.handed) low--
+    if (low > 0 && (frames[low - 1] as Frame).last > replica.handed) {
+      let high = low
+      low = 0
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if ((frames[middle] as Frame).last > replica.handed) high = middle
+        else low = middle + 1
+      }
+    }
+    return frames[low]
+  }
+
+  /**
+   * Frames at or below are at quorum: they go once every replica was handed them, and `surplus` bytes of them in any
+   * case. What a replica misses then, gossip brings it.
+   */
+  dropTo(durable: Lsn, surplus: number): void {
+    let handed = durable
+    for (const replica of this.#replicas) if (replica.handed < handed) handed = replica.handed
     let count = 0
+    let bytes = 0
     for (; count < this.#frames.length; count++) {
       const frame = this.#frames[count] as Frame
-      if (frame.last > durable) break
-      this.#frameBytes -= frame.message.length
+      if (frame.last > durable || (frame.last > handed && bytes >= surplus)) break
+      bytes += frame.message.length
     }
+    this.#frameBytes -= bytes
     if (count > 0) this.#frames.splice(0, count)
   }
 
-  /** The replica said where it is. Answers whether it moved. */
+  /**
+   * The replica said where it is. Connections keep their order: what was handed to one that stands and is not covered
+   * by the answer to a later question was refused or lost, and is handed out again.
+   * @returns whether it moved
+   */
   acknowledged(replica: Replica, scl: Lsn, status: Status, applyDelayMs: number, nowMs: number): boolean {
     replica.status = status
     replica.applyDelayMs = applyDelayMs
     const at = status === 'Ok' || status === 'DiskFull' || status === 'Overloaded' ? scl : ZERO_LSN
+    const isStuck = replica.handing === 'asked' && at <= replica.scl
+    // What its peers have brought it need not be handed to it.
+    if (replica.handing === 'held' || isStuck || at > replica.handed) replica.handed = at
+    replica.handing = 'going'
     if (at === replica.scl) return false
     // Lower only when a node lost what it had; then it must not be counted as if it still had it.
     if (at > replica.scl) {
@@ -122,31 +168,32 @@ export class ReplicaGroup {
     return true
   }
 
-  /** Frames that a replica should be sent again now, if its patience is at an end. */
-  overdue(replica: Replica, nowMs: number): Frame[] {
+  /**
+   * Whether a replica's patience is at an end: then it is to be asked where it is.
+   * @param queuedBytes that still wait for it here: what waits is not lost
+   */
+  overdue(replica: Replica, queuedBytes: number, nowMs: number): boolean {
     const newest = this.#frames.at(-1)
     if (newest === undefined || replica.scl >= newest.last) {
       replica.sinceMs = nowMs
       replica.patienceMs = PATIENCE_MS_MIN
-      return []
+      return false
     }
-    if (nowMs - replica.sinceMs < replica.patienceMs) return []
+    if (nowMs - replica.sinceMs < replica.patienceMs) return false
     replica.sinceMs = nowMs
-    replica.patienceMs = Math.min(Math.max(replica.patienceMs * 2, PATIENCE_MS_MIN), PATIENCE_MS_MAX)
-    const frames: Frame[] = []
-    let bytes = 0
-    for (const frame of this.#frames) {
-      if (frame.last <= replica.scl) continue
-      if (bytes > RESEND_BYTES_MAX) break
-      frames.push(frame)
-      bytes += frame.message.length
-    }
-    return frames
+    if (queuedBytes > 0) return false
+    replica.patienceMs = Math.min(replica.patienceMs * 2, PATIENCE_MS_MAX)
+    this.asked(replica)
+    return true
   }
 
-  /** What was sent over a connection that was lost is due at once. */
+  asked(replica: Replica): void {
+    if (replica.handing === 'going') replica.handing = 'asked'
+  }
+
+  /** A connection was made anew. */
   connected(replica: Replica): void {
-    replica.patienceMs = 0
+    replica.handing = 'held'
   }
 
   /** How long the fourth fastest copy would take to apply its log: what a write quorum cannot go faster than. */

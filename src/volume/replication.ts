@@ -3,7 +3,8 @@
  * frame, one evaluation of the quorum per acknowledgement.
  *
  * A member that refuses is helped where that is possible (told of the epoch, given its segment, asked for its newer
- * membership); one that is slow is not waited for: what it missed it gets from its peers.
+ * membership); one that is slow is not waited for. It is handed frames as its connection takes them; what is at quorum
+ * is kept for it up to a bound, and what it missed then it gets from its peers.
  */
 import type { VolumeState } from '../protocol/calls.ts'
 import type { Durability } from '../protocol/durability.ts'
@@ -33,6 +34,8 @@ const PROBE_MS = 100
 /** What is done about a refusal is done once in this time per node and group. */
 const REMEDY_MS = 100
 const REFUSED_READ_MS = 50
+/** Handed to the network for one node; beyond, frames wait here, once for all that are slow. */
+const QUEUED_BYTES_MAX = 4 * 1024 * 1024
 
 export class Replication {
   readonly stats = { framesSent: 0, bytesSent: 0, resends: 0, dropped: 0 }
@@ -45,6 +48,7 @@ export class Replication {
   readonly #dirty = new Set<ReplicaGroup>()
   /** When a remedy was last tried, by what it is for. */
   readonly #remedies = new Map<string, number>()
+  #frameBytes = 0
   #refusedReads: RefusedRead[] = []
   #probeAtMs = 0
   #throttled = false
@@ -76,10 +80,9 @@ export class Replication {
     return this.#throttled
   }
 
+  /** Bytes of all frames that are kept: at most twice what may be unacknowledged. */
   get frameBytes(): number {
-    let bytes = 0
-    for (const group of this.groups.values()) bytes += group.frameBytes
-    return bytes
+    return this.#frameBytes
   }
 
   /** Sends something to every node that holds a segment, once. */
@@ -115,14 +118,38 @@ export class Replication {
     if (group.builder.empty) return
     const frame = group.builder.take()
     group.sent(frame)
+    this.#frameBytes += frame.message.length
     this.#writeHeader(group, frame.message)
-    const parts = [frame.message]
     const now = this.#env.client.clock.now()
     for (const replica of group.replicas) {
       if (replica.scl >= frame.after) replica.sinceMs = now
-      this.#send(replica, parts)
+      this.#hand(group, replica, frame)
     }
     this.stats.framesSent++
+  }
+
+  /**
+   * Hands a replica the frames that it was not handed yet, as far as its connection takes them.
+   * @param fresh the frame whose header is of this moment
+   */
+  #hand(group: ReplicaGroup, replica: Replica, fresh?: Frame): void {
+    const { address } = replica.member
+    for (let frame = group.next(replica); frame !== undefined; frame = group.next(replica)) {
+      if (this.#env.client.fabric.bufferedBytes(address) > QUEUED_BYTES_MAX) return
+      const isTaken = this.#send(replica, frame === fresh ? [frame.message] : this.#again(group, frame))
+      if (!isTaken) {
+        group.skip(replica)
+        return
+      }
+      replica.handed = frame.last
+    }
+  }
+
+  /** A frame under a header of this moment: the one it has may still be on its way elsewhere. */
+  #again(group: ReplicaGroup, frame: Frame): Uint8Array[] {
+    const header = new Uint8Array(APPEND_HEADER_BYTES)
+    this.#writeHeader(group, header)
+    return [header, frame.message.subarray(APPEND_HEADER_BYTES)]
   }
 
   #writeHeader(group: ReplicaGroup, message: Uint8Array): void {
@@ -136,24 +163,18 @@ export class Replication {
     })
   }
 
-  #send(replica: Replica, parts: Uint8Array[]): void {
-    if (this.#env.client.fabric.send(replica.member.address, parts))
-      this.stats.bytesSent += (parts[0] as Uint8Array).length
+  /** False when it was dropped at once. */
+  #send(replica: Replica, parts: Uint8Array[]): boolean {
+    const isTaken = this.#env.client.fabric.send(replica.member.address, parts)
+    if (isTaken) for (const part of parts) this.stats.bytesSent += part.length
     else this.stats.dropped++
+    return isTaken
   }
 
   /** An APPEND without records: the node answers where it is. */
   #probe(group: ReplicaGroup, replica: Replica): void {
     const message = new Uint8Array(APPEND_HEADER_BYTES)
     this.#writeHeader(group, message)
-    this.#send(replica, [message])
-  }
-
-  #resend(group: ReplicaGroup, replica: Replica, frame: Frame): void {
-    // The frame keeps its records; what the header says may be newer by now, and may still be on its way elsewhere.
-    const message = frame.message.slice()
-    this.#writeHeader(group, message)
-    this.stats.resends++
     this.#send(replica, [message])
   }
 
@@ -172,7 +193,10 @@ export class Replication {
     // A copy that has not heard of this epoch tells of another history.
     if (status === 'Ok' && ack.volumeEpoch !== this.#volume.epoch) return
     const now = this.#env.client.clock.now()
+    const { handed } = replica
     if (group.acknowledged(replica, ack.scl, status, ack.applyDelayMs, now)) this.#advance(group)
+    if (replica.handed < handed) this.stats.resends++
+    this.#hand(group, replica)
     if (status !== 'Ok') this.#remedy(group, replica, now)
     if (ack.applyDelayMs > this.#options.applyDelayMsMax || this.#throttled) this.#updateThrottle()
   }
@@ -180,7 +204,9 @@ export class Replication {
   #advance(group: ReplicaGroup): void {
     const durable = group.durable()
     const moved = this.#durability.groupDurable(group.group, durable)
-    group.dropTo(durable)
+    const kept = group.frameBytes
+    group.dropTo(durable, this.#frameBytes - this.#options.unackedBytesMax)
+    this.#frameBytes -= kept - group.frameBytes
     if (moved) this.#listener.durable()
   }
 
@@ -204,7 +230,11 @@ export class Replication {
     else return
     this.#remedies.set(key, nowMs)
     action.then(
-      () => this.#probe(group, replica),
+      () => {
+        // What it refused is handed to it again.
+        group.asked(replica)
+        this.#probe(group, replica)
+      },
       (error: unknown) => {
         // The volume was deleted: nothing of it will ever be durable.
         if (error instanceof VolumeError && error.code === 'NotFound') this.#listener.fenced()
@@ -251,7 +281,9 @@ export class Replication {
   tick(nowMs: number): void {
     for (const group of this.groups.values()) {
       for (const replica of group.replicas) {
-        for (const frame of group.overdue(replica, nowMs)) this.#resend(group, replica, frame)
+        const queued = this.#env.client.fabric.bufferedBytes(replica.member.address)
+        if (group.overdue(replica, queued, nowMs)) this.#probe(group, replica)
+        this.#hand(group, replica)
       }
     }
     const due = this.#refusedReads.filter((read) => read.atMs <= nowMs)
