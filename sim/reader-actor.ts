@@ -69,7 +69,9 @@ export class ReaderActor {
       checkRead({ model: this.#world.oracle.volume(this.volume), block, at, who: this.client.name }, { data })
       this.#world.count('read by a view')
     } catch (error) {
-      if (error instanceof VolumeError && error.code === 'ReadPointTooOld' && !this.#world.clocksJumped) {
+      const isLive = this.#world.watch.records.get(this.volume)?.stage === 'live'
+      const isTooOld = error instanceof VolumeError && error.code === 'ReadPointTooOld'
+      if (isTooOld && isLive && !this.#world.clocksJumped) {
         throw new Violation('what a lease covers is kept', `${volumeName(this.volume)} at ${at}: ${error.message}`)
       }
       throw error
