@@ -1,0 +1,14 @@
+/** `node unmount-main.ts PATH`: takes a mount away; see `unmount` in `real-mount.ts`. */
+import { unmountHere } from './real-mount.ts'
+
+const [path] = process.argv.slice(2)
+if (path === undefined) {
+  console.error('usage: unmount-main.ts PATH')
+  process.exit(2)
+}
+try {
+  unmountHere(path)
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error))
+  process.exit(1)
+}
