@@ -39,6 +39,8 @@ export interface Ancestor {
 
 export interface SegmentReport {
   readonly group: GroupIndex
+  /** Of the node: a member that lost its disk is answered for by nobody, also while another one has its address. */
+  readonly incarnation: string
   readonly kind: 'full' | 'tail'
   readonly scl: Lsn
   /** Counts in no quorum: it may have lost what it acknowledged. */
@@ -159,7 +161,10 @@ const SHAPES: { readonly [M in Method]: { readonly [K in keyof Calls[M]['argumen
   status: {},
 }
 
-const kindOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typeof value)
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'array' : typeof value
+}
 
 /** @throws VolumeError `BadRequest` naming the member that is missing or of the wrong kind */
 export function checkArgument<M extends Method>(method: M, argument: unknown): Calls[M]['argument'] {

@@ -66,6 +66,11 @@ function need(body: Uint8Array, bytes: number, what: string): void {
   if (body.length < bytes) throw new VolumeError('BadRequest', `${what} of ${body.length} bytes, ${bytes} are needed`)
 }
 
+/** @throws VolumeError `BadRequest` when a list does not end with a whole entry */
+function needWhole(bytes: number, entryBytes: number, what: string): void {
+  if (bytes % entryBytes !== 0) throw new VolumeError('BadRequest', `the last ${what} is cut off`)
+}
+
 // ---------------------------------------------------------------- APPEND
 
 export interface AppendHeader {
@@ -267,7 +272,8 @@ export function readVdl(body: Uint8Array): VdlAnnouncement {
   need(body, 21, 'VDL')
   const view = viewOf(body)
   const points: (readonly [GroupIndex, Lsn])[] = []
-  for (let offset = 21; offset + 12 <= body.length; offset += 12) {
+  needWhole(body.length - 21, 12, 'point')
+  for (let offset = 21; offset < body.length; offset += 12) {
     points.push([groupIndex(view.getUint32(offset, true)), lsn(readU64(view, offset + 4))])
   }
   return {
@@ -348,7 +354,8 @@ export function readResult(body: Uint8Array): Result {
   const { request, value, attachment } = decodeJson(body)
   if (typeof value !== 'object' || value === null) throw new VolumeError('BadRequest', 'a result has no content')
   if ('error' in value) {
-    const error = value.error as { code?: unknown; message?: unknown }
+    const error = value.error as { code?: unknown; message?: unknown } | null
+    if (typeof error !== 'object' || error === null) throw new VolumeError('BadRequest', 'an error has no content')
     const code = typeof error.code === 'string' && isErrorCode(error.code) ? error.code : 'Invariant'
     return { request, outcome: { error: new VolumeError(code, String(error.message)) }, attachment }
   }
@@ -380,7 +387,8 @@ export function encodeSummaries(summaries: readonly RecordSummary[]): Uint8Array
 export function readSummaries(bytes: Uint8Array): RecordSummary[] {
   const view = viewOf(bytes)
   const summaries: RecordSummary[] = []
-  for (let offset = 0; offset + SUMMARY_BYTES <= bytes.length; offset += SUMMARY_BYTES) {
+  needWhole(bytes.length, SUMMARY_BYTES, 'summary')
+  for (let offset = 0; offset < bytes.length; offset += SUMMARY_BYTES) {
     summaries.push({
       lsn: lsn(readU64(view, offset)),
       prevVolume: lsn(readU64(view, offset + 8)),
@@ -415,7 +423,8 @@ export function encodeDigests(digests: readonly BlockDigest[]): Uint8Array {
 export function readDigests(bytes: Uint8Array): BlockDigest[] {
   const view = viewOf(bytes)
   const digests: BlockDigest[] = []
-  for (let offset = 0; offset + DIGEST_BYTES <= bytes.length; offset += DIGEST_BYTES) {
+  needWhole(bytes.length, DIGEST_BYTES, 'digest')
+  for (let offset = 0; offset < bytes.length; offset += DIGEST_BYTES) {
     digests.push({
       block: view.getUint32(offset, true),
       lsn: lsn(readU64(view, offset + 4)),

@@ -45,6 +45,16 @@ interface PendingRead {
   readonly done: (page: Page | VolumeError) => void
 }
 
+/** Undefined for what was damaged on its way: as good as lost, it is asked for again or times out. */
+function decoded<T>(read: (body: Uint8Array) => T, body: Uint8Array): T | undefined {
+  try {
+    return read(body)
+  } catch (error) {
+    if (error instanceof VolumeError) return undefined
+    throw error
+  }
+}
+
 /** A call that takes longer is asked again, perhaps of another node. */
 const CALL_MS_MAX = 1000
 /** Reads are hedged long before this. */
@@ -126,44 +136,40 @@ export class NodeClient {
   #message(address: string, type: number, body: Uint8Array): void {
     switch (type) {
       case MessageType.ACK: {
-        const ack = readAck(body)
+        const ack = decoded(readAck, body)
+        if (ack === undefined) return
         for (const listener of this.#listeners.get(ack.volume) ?? []) listener.acknowledged(address, ack)
         return
       }
       case MessageType.PAGE:
         this.#page(body)
         return
-      case MessageType.RESULT: {
-        const result = readResult(body)
-        const pending = this.#calls.get(result.request)
-        if (pending === undefined) return
-        this.#calls.delete(result.request)
-        if ('error' in result.outcome) pending.reject(result.outcome.error)
-        else
-          pending.resolve({
-            value: result.outcome.value as Calls[Method]['value'],
-            attachment: result.attachment.slice(),
-          })
+      case MessageType.RESULT:
+        this.#result(body)
         return
-      }
       default:
       // A newer node may say more than this program understands.
     }
   }
 
   #page(body: Uint8Array): void {
-    let page: Page
-    try {
-      page = readPage(body)
-    } catch (error) {
-      // Damaged on its way: as good as lost, the read is hedged or times out.
-      if (error instanceof VolumeError) return
-      throw error
-    }
+    const page = decoded(readPage, body)
+    if (page === undefined) return
     const pending = this.#reads.get(page.request)
     if (pending === undefined) return
     this.#reads.delete(page.request)
     pending.done(page.status === 'Ok' ? page : new VolumeError(page.status, `${pending.address} refused a read`))
+  }
+
+  #result(body: Uint8Array): void {
+    const result = decoded(readResult, body)
+    if (result === undefined) return
+    const pending = this.#calls.get(result.request)
+    if (pending === undefined) return
+    this.#calls.delete(result.request)
+    const { outcome, attachment } = result
+    if ('error' in outcome) pending.reject(outcome.error)
+    else pending.resolve({ value: outcome.value as Calls[Method]['value'], attachment: attachment.slice() })
   }
 
   #down(address: string): void {
