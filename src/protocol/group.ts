@@ -98,6 +98,9 @@ export function joint(config: GroupConfig, replacements: ReadonlyMap<NodeId, Mem
   return { group: config.group, epoch: config.epoch + 1, members, sets: [present, next] }
 }
 
+/** The same members under a new epoch: who was about to end a change by what it saw before has to look again. */
+export const renew = (config: GroupConfig): GroupConfig => ({ ...config, epoch: config.epoch + 1 })
+
 /** The second step: forward to the new six, or back to the old. */
 export function settle(config: GroupConfig, direction: 'forward' | 'back'): GroupConfig {
   if (!isJoint(config)) throw new VolumeError('Conflict', `group ${config.group} is not being changed`)

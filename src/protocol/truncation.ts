@@ -19,6 +19,13 @@ export const coveredBy = (truncations: readonly Truncation[], at: Lsn): Truncati
 export const isAnnulled = (truncations: readonly Truncation[], at: Lsn): boolean =>
   coveredBy(truncations, at) !== undefined
 
+/** How far a log that ends at `at` is part of the volume. A later opening may have cut deeper than an earlier one. */
+export function cutBack(truncations: readonly Truncation[], at: Lsn): Lsn {
+  let end = at
+  for (let cut = coveredBy(truncations, end); cut !== undefined; cut = coveredBy(truncations, end)) end = cut.from
+  return end
+}
+
 /** The end of all ranges: new LSNs start above it. */
 export const annulledTo = (truncations: readonly Truncation[], floor: Lsn): Lsn =>
   truncations.reduce((end, t) => maxLsn(end, t.to), floor)

@@ -162,7 +162,7 @@ export class Gossip {
     const segment = this.#segment
     if (this.#epoch !== segment.config.epoch || this.#generation !== segment.generation) return
     const { report, vdl, logFrom } = value
-    if (report.membershipEpoch !== this.#epoch || report.suspect) return
+    if (report.membershipEpoch !== this.#epoch || report.suspect || report.incarnation !== peer.incarnation) return
     segment.volume.learnVdl(vdl)
     this.#answers.set(member, report.scl)
     if (report.kind === 'full') this.#flushedAt.set(peer.incarnation, report.flushed)

@@ -17,7 +17,7 @@ import type { GroupConfig, Member, SegmentKind } from '../protocol/group.ts'
 import { type GroupIndex, type Lsn, maxLsn, minLsn, type VolumeId, volumeName, ZERO_LSN } from '../protocol/lsn.ts'
 import type { RecordSummary } from '../protocol/message.ts'
 import type { RedoRecord } from '../protocol/record.ts'
-import { coveredBy, isAnnulled } from '../protocol/truncation.ts'
+import { cutBack, isAnnulled } from '../protocol/truncation.ts'
 import { Completeness } from './completeness.ts'
 import type { Disk } from './disk.ts'
 import type { LogPosition } from './hot-log.ts'
@@ -147,7 +147,8 @@ export class Segment {
     const manifest = readManifest(host.disk, segmentFolder(volume.state.volume, group))
     if (manifest === undefined) return undefined
     const segment = new Segment(host, volume, group, manifest)
-    volume.learnVdl(manifest.completeTo)
+    // Layers hold only what is durable.
+    volume.learnVdl(maxLsn(manifest.completeTo, manifest.flushed))
     segment.layers.removeStrayFiles()
     return segment
   }
@@ -214,6 +215,7 @@ export class Segment {
   report(): SegmentReport {
     return {
       group: this.group,
+      incarnation: this.#host.incarnation,
       kind: this.kind,
       scl: this.scl,
       suspect: this.#state === 'suspect',
@@ -305,9 +307,7 @@ export class Segment {
    */
   truncate(): void {
     const { truncations } = this.volume.state
-    // Oldest first, and again: a later opening may have cut deeper than an earlier one that was interrupted.
-    let end = this.scl
-    for (let cut = coveredBy(truncations, end); cut !== undefined; cut = coveredBy(truncations, end)) end = cut.from
+    let end = cutBack(truncations, this.scl)
     if (end < this.scl) {
       invariant(end >= this.#flushed, () => `a truncation at ${end} reaches into layers that hold ${this.#flushed}`)
       end = this.log.truncate(end, (position) => this.#host.readLog(position))

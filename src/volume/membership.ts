@@ -38,6 +38,13 @@ export interface GroupPlace {
   readonly group: GroupIndex
 }
 
+/** What a member said. */
+interface Standing {
+  /** It refuses all lower volume epochs. */
+  readonly epoch: number
+  readonly report: SegmentReport
+}
+
 const POLL_MS = 50
 /** Copying 10 GiB at 100 MB/s takes two minutes; a change that takes longer is looked at by somebody. */
 export const CHANGE_MS_MAX = 30 * 60_000
@@ -123,7 +130,10 @@ export class Membership {
       const { record: config } = await readGroup(this.#context.registry, place.placement, place.group)
       if (!isJoint(config)) return config
       await this.#tellMembers(place, config)
-      if (await this.#caughtUp(place, config)) return this.#settle(place, config, 'forward')
+      if (await this.#caughtUp(place, config)) {
+        const settled = await this.#settle(place, config, 'forward')
+        if (!isJoint(settled)) return settled
+      }
       if (this.#context.clock.now() >= deadlineMs) {
         throw new VolumeError('TimedOut', `the new members of group ${place.group} have not caught up`)
       }
@@ -131,10 +141,20 @@ export class Membership {
     }
   }
 
-  /** Ends a change by going back to the six from before. */
+  /**
+   * Ends a change by going back to the six from before.
+   * @throws VolumeError `Conflict`: the volume is being opened; try again
+   */
   async turnBack(place: GroupPlace): Promise<GroupConfig> {
     const { record: config } = await readGroup(this.#context.registry, place.placement, place.group)
-    return isJoint(config) ? this.#settle(place, config, 'back') : config
+    if (!isJoint(config)) return config
+    for (const { record } of await this.#volumesOf(place)) {
+      const reports = await this.#reports(record, config)
+      if (!this.#keepsFence(record, { ...config, sets: config.sets.slice(0, 1) }, reports)) {
+        throw new VolumeError('Conflict', `group ${place.group} is being opened`)
+      }
+    }
+    return this.#settle(place, config, 'back')
   }
 
   async #settle(place: GroupPlace, config: GroupConfig, direction: 'forward' | 'back'): Promise<GroupConfig> {
@@ -156,37 +176,50 @@ export class Membership {
    * each of the new members, has everything up to S, no acknowledged record depends on those that leave.
    */
   async #caughtUp(place: GroupPlace, config: GroupConfig): Promise<boolean> {
-    for (const volume of await this.#volumesOf(place)) {
-      const reports = await this.#reports(volume.record.id, config)
+    for (const { record } of await this.#volumesOf(place)) {
+      const reports = await this.#reports(record, config)
       const counts = (index: number): boolean => reports.has(index)
       const old = { ...config, sets: config.sets.slice(0, 1) }
       if (!satisfied(readQuorum(old), counts)) return false
       let bound = 0
-      for (const index of config.sets[0] ?? []) bound = Math.max(bound, reports.get(index)?.scl ?? 0)
-      const has = (index: number): boolean => (reports.get(index)?.scl ?? -1) >= bound
+      for (const index of config.sets[0] ?? []) bound = Math.max(bound, reports.get(index)?.report.scl ?? 0)
+      const has = (index: number): boolean => (reports.get(index)?.report.scl ?? -1) >= bound
       const next = { ...config, sets: [nextMembers(config)] }
       const fresh = nextMembers(config).filter((index) => !config.sets[0]?.includes(index))
       // A tail counts log that it need not hold any more; two copies of the blocks have to be whole beside it.
       const full = nextMembers(config).filter((index) => config.members[index]?.kind === 'full' && has(index))
       if (!satisfied(writeQuorum(next), has) || !fresh.every(has) || full.length < 2) return false
+      if (!this.#keepsFence(record, next, reports)) return false
     }
     return true
   }
 
+  /**
+   * Whether a read quorum of those that remain refuses all epochs below the one that was claimed last: an opening may
+   * have fenced others, and what it found to be the end of the log must stay the end.
+   */
+  #keepsFence(record: VolumeRecord, remaining: GroupConfig, reports: ReadonlyMap<number, Standing>): boolean {
+    return satisfied(readQuorum(remaining), (index) => (reports.get(index)?.epoch ?? -1) >= record.epoch)
+  }
+
   /** What members that adopted this very configuration say of their segments; those in doubt of themselves left out. */
-  async #reports(volume: VolumeId, config: GroupConfig): Promise<ReadonlyMap<number, SegmentReport>> {
+  async #reports(record: VolumeRecord, config: GroupConfig): Promise<ReadonlyMap<number, Standing>> {
+    const { client } = this.#context
+    const volume = record.id
     const { answers } = await gather(
       config.members.map((_, index) => index),
       async (index) => {
-        const { address } = config.members[index] as Member
-        const { value } = await this.#context.client.call(address, 'head', { volume })
-        if (value.incarnation !== config.members[index]?.incarnation) return undefined
-        const report = value.segments.find(({ group }) => group === config.group)
-        return report === undefined || report.suspect || report.membershipEpoch !== config.epoch ? undefined : report
+        const { address, incarnation } = config.members[index] as Member
+        // The epoch that was claimed holds here from now on, whether or not who claimed it gets any further.
+        if (record.epoch > 0) await client.call(address, 'fence', { volume, epoch: record.epoch })
+        const { epoch, segments } = (await client.call(address, 'head', { volume })).value
+        const report = segments.find(({ group }) => group === config.group)
+        const isFit = report?.incarnation === incarnation && !report.suspect && report.membershipEpoch === config.epoch
+        return isFit ? { epoch, report } : undefined
       },
       () => false,
     )
-    return new Map([...answers].filter((entry): entry is [number, SegmentReport] => entry[1] !== undefined))
+    return new Map([...answers].filter((entry): entry is [number, Standing] => entry[1] !== undefined))
   }
 
   // -------------------------------------------------------------- whole nodes

@@ -14,17 +14,18 @@
 import type { Calls, SegmentReport } from '../protocol/calls.ts'
 import { LSN_ALLOCATION_LIMIT_BYTES } from '../protocol/durability.ts'
 import { invariant, VolumeError } from '../protocol/errors.ts'
-import { type GroupConfig, readQuorum, writeQuorum } from '../protocol/group.ts'
-import { type GroupIndex, type Lsn, lsn, maxLsn, type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
+import { type GroupConfig, isJoint, type Member, readQuorum, renew, writeQuorum } from '../protocol/group.ts'
+import { type GroupIndex, type Lsn, lsn, maxLsn, minLsn, type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
 import { type RecordSummary, readSummaries } from '../protocol/message.ts'
 import { satisfied } from '../protocol/quorum.ts'
 import { logEnd } from '../protocol/recovery.ts'
-import { annulledTo, isAnnulled } from '../protocol/truncation.ts'
+import { annulledTo, cutBack, isAnnulled, type Truncation } from '../protocol/truncation.ts'
 import { gather } from './gather.ts'
 import { inheritedGroups, lineage } from './lineage.ts'
-import { changeVolume, readGroup, type Versioned } from './registry-cells.ts'
+import { changeGroup, changeVolume, readGroup, type Versioned } from './registry-cells.ts'
 import { claimEpoch, recordTruncation } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
+import { configureAddress } from './volume-groups.ts'
 import { type VolumeRecord, volumeState } from './volume-record.ts'
 import type { OpenedVolume } from './writer.ts'
 
@@ -42,9 +43,9 @@ const addressesOf = (configs: readonly GroupConfig[]): string[] => [
 ]
 
 function reportOf(reports: Reports, config: GroupConfig, member: number): SegmentReport | undefined {
-  const address = config.members[member]?.address ?? ''
+  const { address, incarnation } = config.members[member] as Member
   const report = reports.get(address)?.find(({ group }) => group === config.group)
-  return report?.suspect === true ? undefined : report
+  return report?.incarnation !== incarnation || report.suspect ? undefined : report
 }
 
 export class VolumeOpening {
@@ -62,13 +63,12 @@ export class VolumeOpening {
   async run(): Promise<OpenedVolume> {
     const claimed = await changeVolume(this.#context.registry, this.#volume, claimEpoch)
     const { record } = claimed
-    const configs = await this.#configs(record)
-    const fenced = await this.#fence(configs, record.epoch)
+    const { configs: firm, fenced } = await this.#fence(record)
     let durable = record.base
     for (const { vdl } of fenced.values()) durable = maxLsn(durable, vdl)
-    const { end, points } = await this.#findEnd(record, configs, fenced, durable)
+    const { end, points } = await this.#findEnd(record, firm, fenced, durable)
     const sealed = await this.#truncate(record, end)
-    await this.#sealAndFill(sealed, configs, points)
+    const configs = await this.#sealAndFill(sealed, firm, points)
     const ancestors = await lineage(this.#context.registry, sealed.record)
     const groups = new Map(
       configs.map((config) => [config.group, { config, point: points.get(config.group) ?? ZERO_LSN }]),
@@ -101,11 +101,19 @@ export class VolumeOpening {
     return Math.max(0, ...[...answers.values()].map((ms) => ms ?? 0))
   }
 
-  async #configs(record: VolumeRecord): Promise<GroupConfig[]> {
+  /**
+   * The memberships of all groups. A change that is under way gets a new membership epoch: whoever wants to end it has
+   * to look again, and then sees that this epoch was claimed (`Membership`, and docs/spec/volume.md, "Open").
+   */
+  async #firmConfigs(record: VolumeRecord): Promise<GroupConfig[]> {
     const active = [...record.groups].filter(([, stage]) => stage === 'active')
     const { answers, errors } = await gather(
       active.map(([group]) => group),
-      async (group) => (await readGroup(this.#context.registry, record.placement, group)).record,
+      async (group) => {
+        const { record: config } = await readGroup(this.#context.registry, record.placement, group)
+        if (!isJoint(config)) return config
+        return (await changeGroup(this.#context.registry, record.placement, group, renew)).record
+      },
       (all) => all.size === active.length,
     )
     if (errors[0] !== undefined) throw errors[0]
@@ -117,18 +125,36 @@ export class VolumeOpening {
     throw new VolumeError('NoQuorum', `${what}: too few nodes answered in time`, { cause })
   }
 
-  /** Asks all nodes until `enough`, going on with those that answered before. */
+  /** The memberships, if one of them is not as it was. */
+  async #changedConfigs(record: VolumeRecord, before: readonly GroupConfig[]): Promise<readonly GroupConfig[]> {
+    for (const { group, epoch } of before) {
+      const { record: present } = await readGroup(this.#context.registry, record.placement, group)
+      if (present.epoch !== epoch) return this.#firmConfigs(record)
+    }
+    return before
+  }
+
+  /**
+   * Asks all members until `enough`, going on with those that answered before, and with the present members where they
+   * were changed meanwhile.
+   * @returns the answers by address, and the memberships for which they are enough
+   */
   async #askUntil<V>(
     what: string,
-    addresses: readonly string[],
-    ask: (address: string) => Promise<V>,
-    enough: (answers: ReadonlyMap<string, V>) => boolean,
-  ): Promise<ReadonlyMap<string, V>> {
+    record: VolumeRecord,
+    first: readonly GroupConfig[],
+    ask: (address: string, configs: readonly GroupConfig[]) => Promise<V>,
+    enough: (answers: ReadonlyMap<string, V>, configs: readonly GroupConfig[]) => boolean,
+  ): Promise<{ readonly all: ReadonlyMap<string, V>; readonly configs: readonly GroupConfig[] }> {
     const all = new Map<string, V>()
-    for (;;) {
-      const { answers, errors } = await gather(addresses, ask, (some) => enough(new Map([...all, ...some])))
+    for (let configs = first; ; configs = await this.#changedConfigs(record, configs)) {
+      const { answers, errors } = await gather(
+        addressesOf(configs),
+        (address) => ask(address, configs),
+        (some) => enough(new Map([...all, ...some]), configs),
+      )
       for (const [address, value] of answers) all.set(address, value)
-      if (enough(all)) return all
+      if (enough(all, configs)) return { all, configs }
       const refused = errors.find(({ code }) => code === 'StaleVolumeEpoch')
       if (refused !== undefined)
         throw new VolumeError('Fenced', 'the volume was opened by somebody else', { cause: refused })
@@ -137,18 +163,23 @@ export class VolumeOpening {
     }
   }
 
-  async #fence(configs: readonly GroupConfig[], epoch: number): Promise<ReadonlyMap<string, FenceAnswer>> {
-    return this.#askUntil(
+  async #fence(
+    record: VolumeRecord,
+  ): Promise<{ configs: readonly GroupConfig[]; fenced: ReadonlyMap<string, FenceAnswer> }> {
+    const { epoch } = record
+    const { all, configs } = await this.#askUntil<FenceAnswer>(
       'fencing',
-      addressesOf(configs),
+      record,
+      await this.#firmConfigs(record),
       async (address) => (await this.#context.client.call(address, 'fence', { volume: this.#volume, epoch })).value,
-      (answers) => {
+      (answers, of) => {
         const reports = new Map([...answers].map(([address, { segments }]) => [address, segments]))
-        return configs.every((config) =>
+        return of.every((config) =>
           satisfied(readQuorum(config), (member) => reportOf(reports, config, member) !== undefined),
         )
       },
     )
+    return { configs, fenced: all }
   }
 
   /** The end of the log, and the last record of each group at or below it. */
@@ -163,7 +194,7 @@ export class VolumeOpening {
     const { errors } = await gather(
       configs,
       async (config) => {
-        found.set(config.group, await this.#summaries(config, reports, durable))
+        found.set(config.group, await this.#summaries(config, reports, durable, record.truncations))
       },
       () => false,
     )
@@ -181,23 +212,29 @@ export class VolumeOpening {
     return { end, points }
   }
 
-  /** Records above the durable point, from the most complete of the members that answered. */
+  /**
+   * Records above the durable point, from the most complete of the members that answered. One that missed openings may
+   * end in what they annulled: it counts as far as its log is part of the volume.
+   */
   async #summaries(
     config: GroupConfig,
     reports: Reports,
     durable: Lsn,
+    truncations: readonly Truncation[],
   ): Promise<{ after: Lsn; summaries: RecordSummary[] }> {
-    let best: { address: string; scl: Lsn } | undefined
+    let best: { readonly address: string; readonly scl: Lsn; readonly at: Lsn } | undefined
     config.members.forEach(({ address }, member) => {
       const report = reportOf(reports, config, member)
-      if (report !== undefined && (best === undefined || report.scl > best.scl)) best = { address, scl: report.scl }
+      if (report === undefined) return
+      const at = cutBack(truncations, report.scl)
+      if (best === undefined || at > best.at) best = { address, scl: report.scl, at }
     })
     invariant(best !== undefined, 'a group was fenced by nobody')
-    if (best.scl <= durable) return { after: best.scl, summaries: [] }
+    if (best.at === best.scl && best.scl <= durable) return { after: best.scl, summaries: [] }
     const answer = await this.#context.client.call(best.address, 'summaries', {
       volume: this.#volume,
       group: config.group,
-      above: durable,
+      above: minLsn(durable, best.at),
     })
     return { after: answer.value.after, summaries: readSummaries(answer.attachment) }
   }
@@ -208,21 +245,47 @@ export class VolumeOpening {
     return changeVolume(this.#context.registry, this.#volume, (present) => recordTruncation(present, truncation))
   }
 
+  /**
+   * Until a write quorum of every group has everything, under memberships that nobody can have ended in between.
+   * @returns those memberships
+   */
   async #sealAndFill(
     sealed: Versioned<VolumeRecord>,
-    configs: readonly GroupConfig[],
+    found: readonly GroupConfig[],
     points: ReadonlyMap<GroupIndex, Lsn>,
-  ): Promise<void> {
+  ): Promise<readonly GroupConfig[]> {
     const state = volumeState(sealed.record, sealed.version)
-    await this.#askUntil(
-      'sealing',
-      addressesOf(configs),
-      async (address) => (await this.#context.client.call(address, 'seal', { state })).value.segments,
-      (answers) =>
-        configs.every((config) => {
-          const point = points.get(config.group) ?? ZERO_LSN
-          return satisfied(writeQuorum(config), (member) => (reportOf(answers, config, member)?.scl ?? -1) >= point)
-        }),
-    )
+    const seal = async (address: string): Promise<readonly SegmentReport[]> =>
+      (await this.#context.client.call(address, 'seal', { state })).value.segments
+    for (let present = found; ; ) {
+      const { configs } = await this.#askUntil(
+        'sealing',
+        sealed.record,
+        present,
+        async (address, of) => {
+          const segments = await seal(address)
+          // Peers of different membership epochs do not talk: who missed a change is told of it.
+          for (const config of of) {
+            const isMember = config.members.some((member) => member.address === address)
+            const report = segments.find(({ group }) => group === config.group)
+            if (isMember && report?.membershipEpoch !== config.epoch) {
+              await configureAddress(this.#context, this.#volume, config.group, address)
+            }
+          }
+          return segments
+        },
+        (answers, of) =>
+          of.every((config) => {
+            const point = points.get(config.group) ?? ZERO_LSN
+            return satisfied(writeQuorum(config), (member) => (reportOf(answers, config, member)?.scl ?? -1) >= point)
+          }),
+      )
+      present = await this.#firmConfigs(sealed.record)
+      if (present.every((config, i) => isSameSets(config, configs[i] as GroupConfig))) return present
+    }
   }
 }
+
+/** Whether the same members make the quorums. */
+const isSameSets = (a: GroupConfig, b: GroupConfig): boolean =>
+  JSON.stringify([a.members, a.sets]) === JSON.stringify([b.members, b.sets])

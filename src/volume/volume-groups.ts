@@ -97,5 +97,6 @@ export async function createVolumeGroup(
     })
   }
   await changeVolume(registry, id, (record) => activateGroup(record, epoch, group))
-  return config
+  // It may have changed since: then its members are told of it by the writer.
+  return (await readGroup(registry, volume.record.placement, group)).record
 }
