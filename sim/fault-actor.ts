@@ -109,6 +109,7 @@ export class FaultActor {
       case 'crashClient':
         return this.#crashClient()
       case 'clockJump': {
+        if (this.#world.clients.size === 0) return false
         const client = this.#random.pick([...this.#world.clients])
         client.clock.jump(this.#random.pick([-100_000, -1_000, 1_000, 30_000, 100_000]))
         this.#world.clocksJumped = true
@@ -169,6 +170,7 @@ export class FaultActor {
   }
 
   #crashClient(): boolean {
+    if (this.#world.clients.size === 0) return false
     const client = this.#random.pick([...this.#world.clients])
     if (this.#random.chance(0.5)) {
       client.crashAt(client.effects + this.#random.magnitude(1, EFFECTS_MAX), this.#random.pick(CRASH_MOMENTS))
