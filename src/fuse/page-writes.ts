@@ -1,8 +1,8 @@
 /**
  * Torn pages must not reach the log: an engine that runs without full-page writes or doublewrite trusts that a page is
- * written whole or not at all. One write(2) of whole pages arrives as whole pages with direct I/O, as far as one request
- * goes: a write of more than 256 pages of memory (1 MiB, less 4 KiB when the source is not aligned) is cut by the
- * kernel wherever its limit falls. Here such a piece is answered *short*, at the last page that is whole, so that the
+ * written whole or not at all. With direct I/O one write(2) of whole pages arrives as whole pages, wherever its source
+ * lies, as far as one request goes: one that touches more than 256 pages of memory (1 MiB, less when the source is not
+ * aligned) is cut by the kernel wherever that limit falls. Here such a piece is answered *short*, at the last page that is whole, so that the
  * kernel returns a short write and the engine goes on with the page from its first byte, as POSIX asks of it. What
  * cannot be shortened to a page is refused.
  *

@@ -277,8 +277,10 @@ export class FuseServer {
 
   #openFlags({ ino, mode }: Attributes): number {
     if ((mode & FileType.MASK) !== FileType.REGULAR) return 0
-    const direct = this.#options.isDirect?.(ino) ?? true
-    if (!direct && this.#options.isVolatile?.(ino) !== true) return OpenAnswer.NOFLUSH | OpenAnswer.KEEP_CACHE
+    const { isDirect, isVolatile, pageBytesOf } = this.#options
+    // The page cache splits writes of pages whose source is not mapped, and hides changes that are not the kernel's.
+    const direct = (isDirect?.(ino) ?? true) || pageBytesOf?.(ino) !== undefined || isVolatile?.(ino) === true
+    if (!direct) return OpenAnswer.NOFLUSH | OpenAnswer.KEEP_CACHE
     return OpenAnswer.NOFLUSH | OpenAnswer.DIRECT_IO | OpenAnswer.PARALLEL_DIRECT_WRITES
   }
 
