@@ -20,7 +20,7 @@ interface Reader {
   read(block: ReturnType<typeof blockNumber>): Promise<Uint8Array>
 }
 
-async function checkBlocks(reader: Reader, image: LedgerImage, where: string): Promise<void> {
+export async function checkBlocks(reader: Reader, image: LedgerImage, where: string): Promise<void> {
   const numbers = Array.from({ length: LEDGER_BLOCKS }, (_, block) => block)
   await Promise.all(
     numbers.map(async (block) => {

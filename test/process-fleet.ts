@@ -66,6 +66,8 @@ export class HostPlace {
   /** The nodes as they were when it was last ready. */
   nodes: readonly HostNode[] = []
   #host: StorageHost | undefined
+  #starting: Promise<void> | undefined
+  #isRetired = false
 
   constructor(place: Pick<HostPlace, 'zone' | 'names' | 'folder' | 'ports' | 'options'>) {
     this.zone = place.zone
@@ -86,8 +88,16 @@ export class HostPlace {
     return pid
   }
 
-  async start(): Promise<void> {
-    if (this.isUp) return
+  /** Does nothing when it runs. */
+  start(): Promise<void> {
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined
+    })
+    return this.#starting
+  }
+
+  async #start(): Promise<void> {
+    if (this.isUp || this.#isRetired) return
     const { zone, names, folder, ports, options } = this
     const complaint = (text: string): void => {
       this.complaints += text
@@ -102,6 +112,14 @@ export class HostPlace {
 
   /** As with a power cut of the process: nothing that it holds in memory survives. */
   async kill(): Promise<void> {
+    await this.#starting
+    await this.#host?.stop('SIGKILL')
+  }
+
+  /** Ends it for good, whoever wants to start it again. */
+  async retire(): Promise<void> {
+    this.#isRetired = true
+    await this.#starting?.catch(() => undefined)
     await this.#host?.stop('SIGKILL')
   }
 
@@ -209,7 +227,7 @@ export class ProcessFleet {
   /** Stops everything and removes the home. What the hosts complained of is printed, as it is rare and tells much. */
   async stop(): Promise<void> {
     for (const client of this.#clients) client.close()
-    await Promise.all(this.hosts.map((host) => host.kill()))
+    await Promise.all(this.hosts.map((host) => host.retire()))
     for (const { names, complaints } of this.hosts) {
       if (complaints !== '') console.log(`host of ${names.join(', ')}: ${complaints.trimEnd()}`)
     }

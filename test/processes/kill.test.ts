@@ -5,14 +5,15 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { Random } from '../../sim/random.ts'
+import { VolumeError } from '../../src/protocol/errors.ts'
 import type { VolumeId } from '../../src/protocol/lsn.ts'
 import type { Fleet } from '../../src/volume/tcp-fleet.ts'
-import { Ledger, LedgerWriter } from '../ledger.ts'
+import { type Acknowledged, Ledger, LedgerWriter } from '../ledger.ts'
 import { checkLedger } from '../ledger-check.ts'
 import { LedgerFollower } from '../ledger-follower.ts'
 import { LEDGER_GEOMETRY } from '../ledger-image.ts'
 import { type HostPlace, type Layout, ProcessFleet } from '../process-fleet.ts'
-import { pause, printedSeed } from '../waiting.ts'
+import { pause, printedSeed, until } from '../waiting.ts'
 
 /** Of the random events; what comes before and after takes about as long again. */
 const CHAOS_MS = Number(process.env.BOREALIS_CHAOS_MS ?? 15_000)
@@ -99,6 +100,19 @@ class Chaos {
   }
 }
 
+/** Lets go of what is older than a mini-transaction. @returns the first that is sure to be kept */
+async function collect(client: Fleet, volume: VolumeId, ledger: Ledger, kept: Acknowledged): Promise<number> {
+  // Which of them are down at the moment is chance.
+  await until('the past is let go of', () => client.volumes.collect(volume, kept.lsn).catch(whenRetryable))
+  const { cutoff } = await client.volumes.get(volume)
+  return ledger.acknowledged.find(({ lsn }) => lsn >= cutoff)?.number ?? Number.MAX_SAFE_INTEGER
+}
+
+function whenRetryable(error: unknown): undefined {
+  if (error instanceof VolumeError && error.retryable) return undefined
+  throw error
+}
+
 async function run(layout: Layout, fleet: ProcessFleet, client: Fleet): Promise<void> {
   const seed = printedSeed(`kill, ${layout}`)
   const random = new Random(seed)
@@ -114,11 +128,8 @@ async function run(layout: Layout, fleet: ProcessFleet, client: Fleet): Promise<
     await chaos.event()
     await pause(random.below(400))
     // The past is let go of now and then, so that nodes merge and collect while all this happens.
-    if (events % 8 === 0) {
-      const kept = random.pick(ledger.acknowledged)
-      const cutoff = await client.volumes.collect(volume, kept.lsn)
-      oldest = Math.max(oldest, ledger.acknowledged.find(({ lsn }) => lsn >= cutoff)?.number ?? oldest)
-    }
+    if (events % 8 === 0)
+      oldest = Math.max(oldest, await collect(client, volume, ledger, random.pick(ledger.acknowledged)))
   }
   await chaos.settle()
   await follower.stop()
