@@ -15,9 +15,20 @@ export interface FleetNode {
   readonly state: 'ready' | 'draining'
 }
 
+/**
+ * Every bit of the number changes every bit (murmur3's last step). A crc alone will not do: those of two texts that end
+ * alike differ by the same bits whatever they begin with, and some nodes would never come first.
+ */
+function scattered(n: number): number {
+  let h = n
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
+
 /** The node's rank for a group: groups spread over many nodes evenly, and adding a node moves nothing. */
 const rank = (node: FleetNode, placement: VolumeId, group: GroupIndex): number =>
-  crc32(`${placement}/${group}/${node.node}/${node.incarnation}`)
+  scattered(crc32(`${placement}/${group}/${node.node}/${node.incarnation}`))
 
 const memberOf = ({ node, incarnation, zone, address }: FleetNode, kind: SegmentKind): Member => ({
   node,
