@@ -186,9 +186,12 @@ export class Membership {
       const has = (index: number): boolean => (reports.get(index)?.report.scl ?? -1) >= bound
       const next = { ...config, sets: [nextMembers(config)] }
       const fresh = nextMembers(config).filter((index) => !config.sets[0]?.includes(index))
-      // A tail counts log that it need not hold any more; two copies of the blocks have to be whole beside it.
-      const full = nextMembers(config).filter((index) => config.members[index]?.kind === 'full' && has(index))
-      if (!satisfied(writeQuorum(next), has) || !fresh.every(has) || full.length < 2) return false
+      if (!satisfied(writeQuorum(next), has) || !fresh.every(has)) return false
+      // A tail counts log that it need not hold any more; two copies of the blocks have to be whole beside it. Where
+      // only tails leave, that is as it was: a zone and one more node may be lost, and be replaced one by one.
+      const isFull = (index: number): boolean => config.members[index]?.kind === 'full'
+      const fullLeaves = config.sets[0]?.some((index) => isFull(index) && !nextMembers(config).includes(index))
+      if (fullLeaves && nextMembers(config).filter((index) => isFull(index) && has(index)).length < 2) return false
       if (!this.#keepsFence(record, next, reports)) return false
     }
     return true
