@@ -128,6 +128,12 @@ export function decodeRecord(bytes: Uint8Array, view: DataView, offset: number):
   }
 }
 
+/** A record whose bytes are its own. */
+export function ownRecord(record: RedoRecord): RedoRecord {
+  const encoded = record.encoded.slice()
+  return { ...record, encoded, payload: encoded.subarray(RECORD_HEADER_BYTES) }
+}
+
 /** Reads records laid end to end. @throws VolumeError `Corrupt` */
 export function decodeRecords(bytes: Uint8Array): RedoRecord[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

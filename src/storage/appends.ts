@@ -17,6 +17,7 @@ import type { NodeVolume } from './node-volume.ts'
 import type { Segment } from './segment.ts'
 import { recordsOfEntry } from './segment-log.ts'
 import type { SegmentTable } from './segment-table.ts'
+import { Staging } from './staging.ts'
 
 /** An append that was received and is not in the log yet. */
 interface Staged {
@@ -49,6 +50,7 @@ const WAITING_MAX = 4096
 export class Appends {
   readonly #host: AppendHost
   #staged: Staged[] = []
+  readonly #staging = new Staging()
   /** Who asked where a segment is, since the last commit: the answer is to cover what came before the question. */
   readonly #asked = new Map<Segment, number>()
   #last: LogPosition | null
@@ -78,8 +80,8 @@ export class Appends {
       throw new VolumeError('BadRequest', `an APPEND of ${body.length} bytes exceeds a log file`)
     }
     segment.volume.writer = connection
-    // The body is only valid during this call; the copy is logged and holds the records until they are chained.
-    const entry = body.slice()
+    // The body is only valid during this call; the copy is until the records are logged and chained.
+    const entry = this.#staging.copy(body)
     const records = recordsOfEntry(entry)
     checkRecords(segment, records)
     const fresh = records.some((record) => !segment.knows(record))
@@ -153,6 +155,7 @@ export class Appends {
   /** Makes durable what was received, chains it, and acknowledges. */
   commit(): void {
     if (this.#staged.length > 0) this.#logStaged()
+    this.#staging.clear()
     if (this.#asked.size === 0) return
     for (const [segment, connection] of this.#asked) this.#acknowledge(connection, segment)
     this.#asked.clear()

@@ -16,7 +16,7 @@ import { invariant, VolumeError } from '../protocol/errors.ts'
 import type { GroupConfig, Member, SegmentKind } from '../protocol/group.ts'
 import { type GroupIndex, type Lsn, maxLsn, minLsn, type VolumeId, volumeName, ZERO_LSN } from '../protocol/lsn.ts'
 import type { RecordSummary } from '../protocol/message.ts'
-import type { RedoRecord } from '../protocol/record.ts'
+import { ownRecord, type RedoRecord } from '../protocol/record.ts'
 import { cutBack, isAnnulled } from '../protocol/truncation.ts'
 import { Completeness } from './completeness.ts'
 import type { Disk } from './disk.ts'
@@ -254,12 +254,17 @@ export class Segment {
     )
   }
 
-  /** Takes records that are in the hot log at `position`. Annulled ones are passed over. */
+  /**
+   * Takes records that are in the hot log at `position`. Annulled ones are passed over. What is kept of the others is
+   * copied: their bytes may change when this has returned.
+   */
   insert(records: Iterable<RedoRecord>, position: LogPosition): void {
     const { truncations } = this.volume.state
     for (const record of records) {
       if (truncations.length > 0 && isAnnulled(truncations, record.lsn)) continue
-      this.#chain.offer({ lsn: record.lsn, prevGroup: record.prevGroup, record, position }, this.#chained)
+      const { lsn, prevGroup } = record
+      const kept = prevGroup > this.scl ? ownRecord(record) : record
+      this.#chain.offer({ lsn, prevGroup, record: kept, position }, this.#chained)
     }
   }
 
