@@ -33,6 +33,7 @@ export async function converge(world: World): Promise<void> {
     world.keeper.beginNothing()
     await endOperations(world)
     leaveOut(world)
+    world.newKeeper()
   }
   if (world.random.chance(0.5)) await restartNodes(world)
   await writeAll(world)

@@ -2,9 +2,9 @@
  * What keeps a fleet whole: it registers nodes that came with a new disk, replaces members that are gone, and finishes
  * changes that somebody began. One process, which dies now and then and is started again.
  */
-import { VolumeError } from '../src/protocol/errors.ts'
-import { isJoint, type Member } from '../src/protocol/group.ts'
+import { isJoint } from '../src/protocol/group.ts'
 import { parseVolumeName, type VolumeId } from '../src/protocol/lsn.ts'
+import { FleetHealth } from '../src/volume/fleet-health.ts'
 import { registerNode } from '../src/volume/fleet-nodes.ts'
 import type { GroupPlace } from '../src/volume/membership.ts'
 import { nodeKey } from '../src/volume/registry.ts'
@@ -18,16 +18,21 @@ const CHANGE_MS = 300
 export class FleetActor {
   readonly client: SimClient
   readonly #world: World
+  readonly #health: FleetHealth
   #busy = false
   #state: 'working' | 'finishing' = 'working'
 
   constructor(world: World, client: SimClient) {
     this.#world = world
     this.client = client
+    this.#health = new FleetHealth(client.context, client.membership, {
+      lostAfterMs: world.swarm.lostAfterMs,
+      changeMsMax: CHANGE_MS,
+    })
     this.#lookLater()
   }
 
-  /** From now on it ends what was begun, and that is all. */
+  /** From now on it only registers nodes. */
   beginNothing(): void {
     this.#state = 'finishing'
   }
@@ -50,28 +55,10 @@ export class FleetActor {
 
   async look(): Promise<void> {
     await this.register()
-    for (const place of this.#places()) {
-      try {
-        await this.#mend(place)
-      } catch (error) {
-        // What cannot be done for one group must not keep the others waiting.
-        if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
-        this.#world.count(`refused: mending a group ${error.code}`)
-      }
-    }
-  }
-
-  async #mend(place: GroupPlace): Promise<void> {
-    const config = this.#world.groupConfig(place)
-    if (config === undefined) return
-    if (isJoint(config)) {
-      await this.client.membership.complete(place, CHANGE_MS)
-      return
-    }
-    const lost = config.members.filter((member) => this.#isLost(member))
-    if (lost.length === 0 || this.#state === 'finishing') return
-    this.#world.count('member replaced after loss')
-    await this.client.membership.replace(place, new Map(lost.map(({ node }) => [node, undefined])), CHANGE_MS)
+    if (this.#state === 'finishing') return
+    const { failures, healed } = await this.#health.heal()
+    for (const { error } of failures) this.#world.count(`refused: mending a group ${error.code}`)
+    for (let i = 0; i < healed; i++) this.#world.count('group mended')
   }
 
   async register(): Promise<void> {
@@ -79,12 +66,6 @@ export class FleetActor {
       const known = this.#world.store.get(nodeKey(node.node))?.value
       if (known === undefined || !known.includes(node.incarnation)) await registerNode(this.client.registry, node)
     }
-  }
-
-  /** The node is up and says that it is another. */
-  #isLost(member: Member): boolean {
-    const node = this.#world.fleet.nodeOf(this.#world.fleet.hostOf(member.node))
-    return node !== undefined && node.incarnation !== member.incarnation
   }
 
   #places(): GroupPlace[] {

@@ -95,6 +95,8 @@ export interface Swarm {
   readonly faultUsMax: number
   /** Members of a group that may be without a good copy at once. */
   readonly badCopiesMax: number
+  /** A node that does not answer for so long is given up. */
+  readonly lostAfterMs: number
   /** Steps of the workload before the faults stop. */
   readonly steps: number
   /** After the faults: all nodes, or only as many as a quorum needs. */
@@ -193,7 +195,13 @@ export function chooseSwarm(random: Random): Swarm {
     faultEveryUs: random.chance(0.1) ? undefined : random.magnitude(3_000, 200_000),
     faultUsMax: random.magnitude(5_000, 300_000),
     badCopiesMax: random.between(1, 3),
+    lostAfterMs: random.pick([100, 1_000, 10_000]),
     steps: random.between(150, 600),
     liveness: random.pick(['all', 'all', 'core']),
   }
+}
+
+  const f = weights(random, FAULTS, 0.4)
+  for (const n of FAULTS) f[n] = process.env.FAULTS.split(',').includes(n) ? 1 : 0
+  return f
 }

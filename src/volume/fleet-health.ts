@@ -4,7 +4,7 @@
  */
 import type { NodeStatus } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import { isJoint, type Member } from '../protocol/group.ts'
+import { isJoint, type Member, nextMembers } from '../protocol/group.ts'
 import type { NodeId } from '../protocol/lsn.ts'
 import { fleetNodes } from './fleet-nodes.ts'
 import { gather } from './gather.ts'
@@ -86,9 +86,10 @@ export class FleetHealth {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         const place = next
         try {
-          // A change whose new member was lost in its turn cannot end forward.
-          const fresh = place.config.members.filter((_, index) => !place.config.sets[0]?.includes(index))
-          if (fresh.some(isLost)) await this.#membership.turnBack(place)
+          // A change to a set that has lost a member in its turn may never end forward: back, and then all at once.
+          const next = isJoint(place.config) ? nextMembers(place.config) : []
+          if (next.some((index) => isLost(place.config.members[index] as Member)))
+            await this.#membership.turnBack(place)
           const config = await this.#membership.complete(place, this.#options.changeMsMax)
           const lost = config.members.filter(isLost)
           if (lost.length > 0) {
