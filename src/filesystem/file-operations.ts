@@ -157,7 +157,7 @@ export interface FileOperations {
    * answered. @returns their number
    */
   write(target: Ino, offset: number, bytes: Uint8Array): Eventual<number>
-  /** @throws FsError ENOSPC, EFBIG, EINVAL for a length of 0, EISDIR, EPERM */
+  /** @throws FsError ENOSPC, EFBIG, EINVAL for a length of 0, EISDIR */
   fallocate(target: Ino, mode: AllocateMode, offset: number, length: number): Eventual<void>
   /** Answers when everything that was done so far, to any file, is durable: also fdatasync, fsyncdir, syncfs. */
   fsync(): Eventual<void>
