@@ -8,6 +8,7 @@ import { CONTROL_BLOCK, type Lsn, ZERO_LSN } from '../protocol/lsn.ts'
 import {
   controlPayload,
   FLAG_SPARSE,
+  PAYLOAD_BYTES_MAX,
   RECORD_HEADER_BYTES,
   RecordKind,
   sealRecord,
@@ -31,15 +32,16 @@ interface Placed {
 /** Deltas above this part of a block are sent as whole blocks: applying one copy is cheaper, and reading stops there. */
 const DELTA_PART_MAX = 0.75
 
+/** A block that was never written, of any size. */
+const ZEROS = new Uint8Array(PAYLOAD_BYTES_MAX)
+
 export class MiniTransaction {
   readonly #blockBytes: number
-  readonly #zeros: Uint8Array
   readonly #placed: Placed[] = []
   #bytes = 0
 
   constructor(blockBytes: number) {
     this.#blockBytes = blockBytes
-    this.#zeros = new Uint8Array(blockBytes)
   }
 
   get empty(): boolean {
@@ -80,7 +82,7 @@ export class MiniTransaction {
     const room = target.builder.bytes.subarray(from, from + Math.floor(this.#blockBytes * DELTA_PART_MAX))
     // A version of 0 was never written: a record against it says the whole content.
     const known = before !== undefined && before.lsn > ZERO_LSN ? before : undefined
-    const length = diff(known?.bytes ?? this.#zeros, next, room)
+    const length = diff(known?.bytes ?? ZEROS, next, room)
     if (known !== undefined && length === 0) return -1
     const prevBlock = known?.lsn ?? ZERO_LSN
     if (length < 0) {

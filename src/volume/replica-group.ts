@@ -6,7 +6,7 @@ import { type GroupConfig, type Member, nextMembers, writeQuorum } from '../prot
 import { type GroupIndex, type Lsn, ZERO_LSN } from '../protocol/lsn.ts'
 import type { Status } from '../protocol/message.ts'
 import { type Quorum, reached } from '../protocol/quorum.ts'
-import { type Frame, FrameBuilder } from './frame.ts'
+import { type Frame, FrameBuilder, FrameMemory } from './frame.ts'
 
 /** One copy as the writer knows it. */
 export interface Replica {
@@ -34,7 +34,7 @@ const PATIENCE_MS_MAX = 2000
 
 export class ReplicaGroup {
   readonly group: GroupIndex
-  readonly builder = new FrameBuilder()
+  readonly builder: FrameBuilder
   /** The last record appended to this group. */
   last: Lsn
   #config: GroupConfig
@@ -45,7 +45,8 @@ export class ReplicaGroup {
   #frames: Frame[] = []
   #frameBytes = 0
 
-  constructor(config: GroupConfig, last: Lsn, nowMs: number) {
+  constructor(config: GroupConfig, last: Lsn, nowMs: number, memory = new FrameMemory()) {
+    this.builder = new FrameBuilder(memory)
     this.group = config.group
     this.last = last
     this.#config = config

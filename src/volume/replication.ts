@@ -12,7 +12,7 @@ import { VolumeError } from '../protocol/errors.ts'
 import type { GroupConfig } from '../protocol/group.ts'
 import type { GroupIndex, Lsn } from '../protocol/lsn.ts'
 import { type Ack, APPEND_HEADER_BYTES, writeAppendHeader } from '../protocol/message.ts'
-import type { Frame } from './frame.ts'
+import { type Frame, FrameMemory } from './frame.ts'
 import { type Replica, ReplicaGroup } from './replica-group.ts'
 import type { WriterEnv } from './writer.ts'
 import type { WriterOptions } from './writer-options.ts'
@@ -45,6 +45,7 @@ export class Replication {
   readonly #durability: Durability
   readonly #options: WriterOptions
   readonly #listener: ReplicationListener
+  readonly #frameMemory = new FrameMemory()
   readonly #dirty = new Set<ReplicaGroup>()
   /** When a remedy was last tried, by what it is for. */
   readonly #remedies = new Map<string, number>()
@@ -69,7 +70,7 @@ export class Replication {
 
   /** @param last the last record of the group so far */
   add(config: GroupConfig, last: Lsn): void {
-    const group = new ReplicaGroup(config, last, this.#env.client.clock.now())
+    const group = new ReplicaGroup(config, last, this.#env.client.clock.now(), this.#frameMemory)
     this.groups.set(config.group, group)
     this.#durability.addGroup(config.group, last)
     for (const replica of group.replicas) this.#probe(group, replica)
