@@ -1,7 +1,7 @@
 /**
  * Certificates for TLS between clients and engines: an authority of our own, and what it signs. X.509 v3 as in RFC 5280,
  * with keys on the curve P-256. Node's crypto makes keys and signatures but no certificates; the libraries that do are
- * twenty packages or bring a cryptography of their own (docs/decisions/0006).
+ * twenty packages or bring a cryptography of their own (docs/dependencies.md).
  */
 import {
   createHash,

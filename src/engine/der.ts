@@ -54,7 +54,8 @@ export const tagged = (n: number, form: 'primitive' | 'constructed', ...parts: r
 /** The 4 or 16 bytes of an IP address. */
 export function addressBytes(address: string): Buffer {
   if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number))
-  if (isIP(address) !== 6 || /[.%]/.test(address)) throw new TypeError(`${address} is not an IP address in its plain form`)
+  if (isIP(address) !== 6 || /[.%]/.test(address))
+    throw new TypeError(`${address} is not an IP address in its plain form`)
   const [head = '', tail] = address.split('::')
   const words = (part: string): number[] =>
     part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16))
