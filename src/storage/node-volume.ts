@@ -35,7 +35,7 @@ export class NodeVolume {
 
   static create(disk: Disk, state: VolumeState): NodeVolume {
     const volume = new NodeVolume(disk, state, state.epoch)
-    volume.#persist()
+    volume.#promise(state, state.epoch)
     return volume
   }
 
@@ -54,9 +54,12 @@ export class NodeVolume {
     return volumes
   }
 
-  #persist(): void {
-    const stored: Stored = { state: this.#state, fencedEpoch: this.#fencedEpoch }
-    writeState(this.#disk, FOLDER, volumeName(this.#state.volume), stored)
+  /** On disk first: what could not be written was not promised. @throws VolumeError `DiskFull`: nothing has changed */
+  #promise(state: VolumeState, fencedEpoch: number): void {
+    const stored: Stored = { state, fencedEpoch }
+    writeState(this.#disk, FOLDER, volumeName(state.volume), stored)
+    this.#state = state
+    this.#fencedEpoch = fencedEpoch
   }
 
   get state(): VolumeState {
@@ -83,8 +86,7 @@ export class NodeVolume {
       throw new VolumeError('StaleVolumeEpoch', `epoch ${epoch} is fenced by ${this.#fencedEpoch}`)
     }
     if (epoch === this.#fencedEpoch) return
-    this.#fencedEpoch = epoch
-    this.#persist()
+    this.#promise(this.#state, epoch)
   }
 
   /**
@@ -97,11 +99,9 @@ export class NodeVolume {
       this.adoptGrant(state)
       return false
     }
-    this.#state = { ...state, ...this.#newer(state) }
-    this.#fencedEpoch = Math.max(this.#fencedEpoch, state.epoch)
+    this.#promise({ ...state, ...this.#newer(state) }, Math.max(this.#fencedEpoch, state.epoch))
     this.#sequence = 0
     this.writer = undefined
-    this.#persist()
     return true
   }
 
@@ -129,15 +129,13 @@ export class NodeVolume {
       grant.cutoff >= this.#state.cutoff,
       () => `the cutoff went back from ${this.#state.cutoff} to ${grant.cutoff}`,
     )
-    this.#state = { ...this.#state, ...this.#newer(grant) }
-    this.#persist()
+    this.#promise({ ...this.#state, ...this.#newer(grant) }, this.#fencedEpoch)
   }
 
   /** The volume no longer needs its parent. */
   detach(): void {
     if (this.#state.parent === null) return
-    this.#state = { ...this.#state, parent: null }
-    this.#persist()
+    this.#promise({ ...this.#state, parent: null }, this.#fencedEpoch)
   }
 
   /** Some node or the writer knows the volume to be durable up to here. */

@@ -167,6 +167,16 @@ export class Segment {
     })
   }
 
+  /** What could not be written is taken back: asked for again, it would pass for durable. */
+  #persistOr(undo: () => void): void {
+    try {
+      this.persist()
+    } catch (error) {
+      undo()
+      throw error
+    }
+  }
+
   // -------------------------------------------------------------- what it is
 
   get state(): SegmentState {
@@ -487,15 +497,21 @@ export class Segment {
   /** Adopts a newer membership. Answers whether it was newer. */
   adopt(config: GroupConfig): boolean {
     if (config.epoch <= this.#config.epoch) return false
+    const before = this.#config
     this.#config = config
-    this.persist()
+    this.#persistOr(() => {
+      this.#config = before
+    })
     return true
   }
 
   /** All that was seen through the branch is its own now. */
   detached(): void {
+    const before = this.#below
     this.#below = null
-    this.persist()
+    this.#persistOr(() => {
+      this.#below = before
+    })
   }
 
   remove(): void {
