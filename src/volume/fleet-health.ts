@@ -69,12 +69,32 @@ export class FleetHealth {
     const isLost = (member: Member): boolean =>
       !present.has(member.incarnation) &&
       (lostSince(member.incarnation) || current.get(member.node) !== member.incarnation)
+    await this.#tellWhoMissed([...answers.values()])
     const { healed, failures } = await this.#mend(isLost)
     return {
       nodes: [...answers.values()],
       lost: registered.filter((node) => lostSince(node.incarnation)).map(({ node }) => node),
       healed,
       failures,
+    }
+  }
+
+  /** Members that have no segment, or have not heard of a change, because they could not be reached then. */
+  async #tellWhoMissed(nodes: readonly NodeStatus[]): Promise<void> {
+    const known = new Map<string, number>()
+    for (const { incarnation, volumes } of nodes) {
+      for (const { volume, segments } of volumes) {
+        for (const { group, membershipEpoch } of segments)
+          known.set(`${incarnation} ${volume} ${group}`, membershipEpoch)
+      }
+    }
+    const present = new Set(nodes.map(({ incarnation }) => incarnation))
+    for (const { volume, place, config } of await this.#membership.groupsOfVolumes()) {
+      const missed = config.members.filter(
+        ({ incarnation }) =>
+          present.has(incarnation) && known.get(`${incarnation} ${volume} ${place.group}`) !== config.epoch,
+      )
+      if (missed.length > 0) await this.#membership.tell(place, config, missed)
     }
   }
 

@@ -109,11 +109,16 @@ export class Membership {
 
   /** Gives every member of a configuration what it needs of each volume; those that cannot be reached learn it later. */
   async #tellMembers(place: GroupPlace, config: GroupConfig, others: readonly Member[] = []): Promise<void> {
+    await this.tell(place, config, [...config.members, ...others])
+  }
+
+  /** Gives nodes what they need of each volume under a configuration. */
+  async tell(place: GroupPlace, config: GroupConfig, members: readonly Member[]): Promise<void> {
     for (const volume of await this.#volumesOf(place)) {
       const below = ancestorOf(await lineage(this.#context.registry, volume.record), place.group)
       const create = volume.record.groups.get(place.group) === 'creating'
       await gather(
-        [...config.members, ...others],
+        members,
         (member) => configureMember(this.#context, volume, config, member, below, create),
         () => false,
       )
@@ -231,20 +236,43 @@ export class Membership {
   async groupsWhere(
     isWanted: (config: GroupConfig) => boolean,
   ): Promise<(GroupPlace & { readonly config: GroupConfig })[]> {
-    const { registry } = this.#context
-    const found: (GroupPlace & { readonly config: GroupConfig })[] = []
     const seen = new Set<string>()
-    for (const id of await listVolumes(registry)) {
-      const { record } = await readVolume(registry, id)
-      for (const group of record.groups.keys()) {
-        const key = `${record.placement}/${group}`
-        if (seen.has(key)) continue
-        seen.add(key)
-        const { record: config } = await readGroup(registry, record.placement, group)
-        if (isWanted(config)) found.push({ placement: record.placement, group, config })
+    const found: (GroupPlace & { readonly config: GroupConfig })[] = []
+    for (const { place, config } of await this.groupsOfVolumes()) {
+      const key = `${place.placement}/${place.group}`
+      if (!seen.has(key) && isWanted(config)) found.push({ ...place, config })
+      seen.add(key)
+    }
+    return found
+  }
+
+  /** Every group of every volume, with its membership. */
+  async groupsOfVolumes(): Promise<
+    { readonly volume: VolumeId; readonly place: GroupPlace; readonly config: GroupConfig }[]
+  > {
+    const { registry } = this.#context
+    const found: { volume: VolumeId; place: GroupPlace; config: GroupConfig }[] = []
+    for (const volume of await listVolumes(registry)) {
+      const record = await this.#recordIfThere(volume)
+      for (const [group, stage] of record?.groups ?? []) {
+        // One whose making was interrupted may have no members yet.
+        if (record === undefined || stage !== 'active') continue
+        const place = { placement: record.placement, group }
+        found.push({ volume, place, config: (await readGroup(registry, place.placement, group)).record })
       }
     }
     return found
+  }
+
+  async #recordIfThere(volume: VolumeId): Promise<VolumeRecord | undefined> {
+    try {
+      const { record } = await readVolume(this.#context.registry, volume)
+      return record.stage === 'live' ? record : undefined
+    } catch (error) {
+      // Deleted since the list was made.
+      if (error instanceof VolumeError && error.code === 'NotFound') return undefined
+      throw error
+    }
   }
 
   /**

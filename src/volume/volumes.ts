@@ -12,7 +12,7 @@ import { update, volumeKey } from './registry.ts'
 import { changeVolume, createVolume as createCell, listVolumes, readGroup, readVolume } from './registry-cells.ts'
 import { checkDetachable, checkLive, detachParent, markDeleting } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
-import { createVolumeGroup } from './volume-groups.ts'
+import { configureAddress, createVolumeGroup } from './volume-groups.ts'
 import { newBranch, newVolume, type VolumeRecord, volumeState } from './volume-record.ts'
 import { addPin, advanceCutoff, expireLeases, removePin } from './volume-retention.ts'
 import { durablePoint, VolumeView } from './volume-view.ts'
@@ -178,12 +178,22 @@ export class Volumes {
       const full = config.members.filter(({ kind }) => kind === 'full')
       const { answers } = await gather(
         full,
-        async ({ address }) =>
-          (await this.#context.client.call(address, 'materialise', { volume: id, group })).value.done,
+        ({ address }) => this.#materialiseOn(address, id, group),
         () => false,
       )
       if (answers.size === full.length && [...answers.values()].every((done) => done)) return
       await this.#context.pause(50)
+    }
+  }
+
+  async #materialiseOn(address: string, volume: VolumeId, group: GroupIndex): Promise<boolean> {
+    try {
+      return (await this.#context.client.call(address, 'materialise', { volume, group })).value.done
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.code !== 'UnknownSegment') throw error
+      // A member that was away when the group was made.
+      await configureAddress(this.#context, volume, group, address)
+      return false
     }
   }
 
