@@ -200,8 +200,3 @@ export function chooseSwarm(random: Random): Swarm {
     liveness: random.pick(['all', 'all', 'core']),
   }
 }
-
-  const f = weights(random, FAULTS, 0.4)
-  for (const n of FAULTS) f[n] = process.env.FAULTS.split(',').includes(n) ? 1 : 0
-  return f
-}

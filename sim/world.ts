@@ -23,7 +23,7 @@ import { Oracle, Violation } from './oracle.ts'
 import type { Random } from './random.ts'
 import { atlasName, RegistryWatch } from './registry-watch.ts'
 import { traceSegments } from './report.ts'
-import { type Stage, seeded } from './scenario.ts'
+import { type RunSeed, type Stage, seeded } from './scenario.ts'
 import { drainPromises } from './sealed-room.ts'
 import { CALM_REGISTRY, type RegistryOptions, RegistryStore } from './sim-registry.ts'
 import { chooseSwarm, type Swarm } from './swarm.ts'
@@ -65,12 +65,12 @@ export class World {
   #events = 0
   readonly #groupEnds = new Map<string, GroupEnd[]>()
 
-  constructor(stage: Stage) {
+  constructor(stage: Stage, adjust: (swarm: Swarm) => Swarm) {
     this.stage = stage
     const { events, random } = stage
     this.events = events
     this.random = random
-    this.swarm = chooseSwarm(random.fork('swarm'))
+    this.swarm = adjust(chooseSwarm(random.fork('swarm')))
     const { swarm } = this
     this.#registryOptions = CALM_REGISTRY
     this.network = new Network(events, random.fork('network'), calm(swarm.network))
@@ -277,12 +277,16 @@ export class World {
   }
 }
 
-export const runSeed = seeded(async (stage) => {
-  const world = new World(stage)
-  try {
-    await world.run()
-  } catch (error) {
-    traceSegments(world)
-    throw error
-  }
-})
+/** A run that differs from what its seed chose. */
+export const runAdjusted = (adjust: (swarm: Swarm) => Swarm): RunSeed =>
+  seeded(async (stage) => {
+    const world = new World(stage, adjust)
+    try {
+      await world.run()
+    } catch (error) {
+      traceSegments(world)
+      throw error
+    }
+  })
+
+export const runSeed = runAdjusted((swarm) => swarm)
