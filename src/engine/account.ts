@@ -5,10 +5,8 @@
  * changed: `postgres` runs as a user without a name. Only `initdb` insists on a name; it makes a template once, as
  * `nobody` (`template.ts`).
  */
-import { execFile } from 'node:child_process'
 import { chmod, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { promisify } from 'node:util'
 import { EngineError } from './engine-error.ts'
 
 export interface Account {
@@ -57,29 +55,20 @@ export async function closedFolders(path: string, account: Account | undefined):
   }
 }
 
-const run = promisify(execFile)
-
 /**
  * Lets the account pass through the folders above `path`, and no more: they can still not be listed or read. Root's home
- * is closed on most machines, and the default home of Borealis is in it. Where there is `setfacl`, the engine's account
- * alone is let in, which the mode does not show; else everybody is (`chmod o+x`).
- * @returns what was changed, for the log
+ * is closed on most machines, and the default home of Borealis is in it.
+ * @returns what was changed (`chmod o+x`), for the log
  */
 export async function openFolders(path: string, account: Account | undefined): Promise<string[]> {
-  const changed: string[] = []
-  if (account === undefined) return changed
-  for (const folder of await closedFolders(path, account)) {
+  const closed = await closedFolders(path, account)
+  for (const folder of closed) {
     try {
-      await run('setfacl', ['-m', `u:${account.uid}:--x`, folder])
-    } catch {
-      try {
-        await chmod(folder, ((await stat(folder)).mode & 0o7777) | OTHERS_SEARCH)
-      } catch (error) {
-        const advice = `user ${account.uid}, as whom the engine runs, cannot pass through ${folder}`
-        throw new EngineError('MachineNotReady', `${advice}: choose a BOREALIS_HOME elsewhere`, { cause: error })
-      }
+      await chmod(folder, ((await stat(folder)).mode & 0o7777) | OTHERS_SEARCH)
+    } catch (cause) {
+      const problem = `user ${account?.uid}, as whom the engine runs, cannot pass through ${folder}`
+      throw new EngineError('MachineNotReady', `${problem}: choose a BOREALIS_HOME elsewhere`, { cause })
     }
-    changed.push(folder)
   }
-  return changed
+  return closed
 }
