@@ -35,7 +35,7 @@ describe('cores are free of the outside world', () => {
     assert.deepEqual(inHouse('protocol').flatMap(pureProblems), [])
   })
 
-  for (const name of ['storage', 'volume']) {
+  for (const name of ['storage', 'volume', 'filesystem']) {
     it(`src/${name} gets clock, randomness, disk and network as arguments, outside of its shells`, () => {
       assert.deepEqual(
         inHouse(name)

@@ -49,8 +49,7 @@ export async function formatDevice(device: BlockDevice, options: NewFileSystem):
   const superblock = { blockBytes, capacityChunks }
   const root = metadataBlock(SUPERBLOCK, new Uint8Array(blockBytes))
   const metadata = new Metadata(device, superblock, root, options.now)
-  metadata.space.release(0, capacityChunks)
-  metadata.space.allocate(SUPERBLOCK_CHUNKS)
+  metadata.space.release(SUPERBLOCK_CHUNKS, capacityChunks - SUPERBLOCK_CHUNKS)
   await metadata.change((transaction) => {
     transaction.edit(root, 0, blockBytes)
     writeSuperblock(root.view, superblock)

@@ -142,7 +142,7 @@ export class ExtentTable {
 
   /**
    * Gives device chunks to the chunks [from, to) of a file that have none, and more behind them when that continues
-   * what is there: as much as the extent before, so that extents double.
+   * what is there: twice the extent before, so that extents double.
    * @param piecesMax stops when so many pieces were allocated
    * @returns where it stopped: `to` when all is there
    * @throws FsError ENOSPC
@@ -162,7 +162,7 @@ export class ExtentTable {
       const continued = before !== undefined && before.logical + before.count === chunk ? before : undefined
       const room = (next?.logical ?? Number.POSITIVE_INFINITY) - chunk
       const needed = Math.min(to - chunk, room)
-      const growth = Math.min(continued?.count ?? 0, GROWTH_CHUNKS_MAX, this.#space.free / GROWTH_PART_OF_FREE)
+      const growth = Math.min(2 * (continued?.count ?? 0), GROWTH_CHUNKS_MAX, this.#space.free / GROWTH_PART_OF_FREE)
       const wanted = Math.min(Math.max(needed, Math.floor(growth)), room)
       const goal = continued === undefined ? undefined : continued.physical + continued.count
       chunk += this.#allocatePiece(transaction, owner, chunk, wanted, goal)

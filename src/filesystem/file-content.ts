@@ -40,7 +40,7 @@ export class FileContent {
 
   read(inode: Inode, offset: number, length: number): Eventual<Uint8Array> {
     checkRegular(inode)
-    checkRange(offset, 0)
+    checkPosition(offset, length)
     return this.#read(inode, offset, length, READ_TRIES)
   }
 
@@ -307,9 +307,13 @@ function checkAlive(inode: Inode): void {
   if (inode.isFreed) throw new FsError('ENOENT', `inode ${inode.number} was removed`)
 }
 
-function checkRange(offset: number, length: number): void {
+function checkPosition(offset: number, length: number): void {
   if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0) {
     throw new FsError('EINVAL', `no range of a file: ${length} bytes at ${offset}`)
   }
+}
+
+function checkRange(offset: number, length: number): void {
+  checkPosition(offset, length)
   if (offset + length > FILE_BYTES_MAX) throw new FsError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
 }

@@ -95,10 +95,11 @@ export class InodeTable {
 
   #addNumbers(transaction: Transaction): void {
     const first = this.table.blocks.length * this.#perBlock
+    const free = this.#free.length
     this.#grow(transaction, this.table)
     for (let i = this.#perBlock - 1; i >= 0; i--) this.#free.push(first + i)
     transaction.undoing(() => {
-      this.#free.length -= this.#perBlock
+      this.#free.length = free
     })
   }
 

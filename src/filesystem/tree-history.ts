@@ -1,5 +1,5 @@
 /** Random operations on a file system and on the model of it, step by step, each with the same outcome. */
-import assert from 'node:assert/strict'
+import { strict as assert } from 'node:assert'
 import { type AllocateMode, FileType, type Ino, type RenameMode } from './file-operations.ts'
 import type { FileSystem } from './file-system.ts'
 import { FsError } from './fs-error.ts'

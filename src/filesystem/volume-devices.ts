@@ -1,0 +1,88 @@
+/** What a file system can stand on, seen as a `BlockDevice`: the ends of a volume, and a local file. */
+import { VolumeError } from '../protocol/errors.ts'
+import { type BlockNumber, type Lsn, lsn } from '../protocol/lsn.ts'
+import type { Change } from '../volume/change.ts'
+import { checkChanges } from '../volume/change.ts'
+import type { OverlayStore } from '../volume/overlay-store.ts'
+import type { OverlayView } from '../volume/overlay-view.ts'
+import type { VolumeView } from '../volume/volume-view.ts'
+import type { VolumeWriter } from '../volume/writer.ts'
+import type { BlockDevice, Eventual } from './block-device.ts'
+
+/** The head of a volume. Waits, and with it the file system, while there is no quorum or no room in the log. */
+export function writerDevice(writer: VolumeWriter): BlockDevice {
+  return {
+    blockBytes: writer.volume.blockBytes,
+    readOnly: false,
+    read: (block): Eventual<Uint8Array> => writer.read(block),
+    prepare: (changes) => writer.prepare(changes),
+    append: (changes) => writer.append(changes),
+    sync: () => writer.sync(),
+  }
+}
+
+/** A volume at an LSN. It must not be made to follow the head while a file system is attached to it. */
+export function viewDevice(view: VolumeView): BlockDevice {
+  return {
+    blockBytes: view.record.blockBytes,
+    readOnly: true,
+    read: (block) => view.read(block),
+    prepare: () => undefined,
+    append: () => {
+      throw new VolumeError('BadRequest', 'a view of a volume is read-only')
+    },
+    sync: () => Promise.resolve(view.readPoint),
+  }
+}
+
+/** A volume at an LSN, with changes that stay here: nothing that was appended outlives it. */
+export function overlayDevice(overlay: OverlayView, blockBytes: number): BlockDevice {
+  return {
+    blockBytes,
+    readOnly: false,
+    read: (block) => overlay.read(block),
+    prepare: () => undefined,
+    append: (changes) => {
+      overlay.write(changes)
+      return overlay.readPoint
+    },
+    sync: () => Promise.resolve(overlay.readPoint),
+  }
+}
+
+/** Blocks of a scratch file, empty at first and gone with it. */
+export class ScratchDevice implements BlockDevice {
+  readonly blockBytes: number
+  readonly readOnly = false
+  readonly #store: OverlayStore
+  #appended = 0
+
+  constructor(store: OverlayStore, blockBytes: number) {
+    this.#store = store
+    this.blockBytes = blockBytes
+  }
+
+  read(block: BlockNumber): Uint8Array {
+    return this.#store.read(block) ?? new Uint8Array(this.blockBytes)
+  }
+
+  prepare(): undefined {
+    return undefined
+  }
+
+  append(changes: readonly Change[]): Lsn {
+    checkChanges(changes, this.blockBytes)
+    const fresh = changes.filter((change) => !('trim' in change) && !this.#store.has(change.block)).length
+    if (fresh > this.#store.room) throw new VolumeError('DiskFull', `there is room for ${this.#store.room} more blocks`)
+    for (const change of changes) {
+      if (!('trim' in change)) this.#store.write(change.block, change.bytes)
+      // Below a scratch file there is nothing: what is forgotten is zeros, and needs no note of it.
+      else for (let i = 0; i < change.count; i++) this.#store.forget((change.trim + i) as BlockNumber)
+    }
+    return lsn(++this.#appended)
+  }
+
+  sync(): Promise<Lsn> {
+    return Promise.resolve(lsn(this.#appended))
+  }
+}
