@@ -2,7 +2,7 @@
 import { open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** What the engine says before its log collector runs, and what its libraries say at any time. */
+/** What the engine says before its log collector runs. Emptied at each start. */
 export const startupLog = (folder: string): string => join(folder, 'startup.log')
 
 const LOG_FILE = /^postgresql\.log\./
@@ -10,12 +10,11 @@ const TAIL_BYTES = 64 * 1024
 /** RDS's default for `rds.log_retention_period`. */
 const KEEP_LOGS_MS = 3 * 86_400_000
 
-async function tail(path: string, sinceMs: number): Promise<string[]> {
+async function tail(path: string): Promise<string[]> {
   const file = await open(path).catch(() => undefined)
   if (file === undefined) return []
   try {
-    const { size, mtimeMs } = await file.stat()
-    if (mtimeMs < sinceMs) return []
+    const { size } = await file.stat()
     const length = Math.min(size, TAIL_BYTES)
     const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length)
     return buffer.toString('utf8', 0, bytesRead).split('\n')
@@ -61,10 +60,10 @@ export function linesSince(lines: readonly string[], sinceMs: number): readonly 
 /** Why the engine that was started at `sinceMs` ended, as far as it told. */
 export async function lastWords(folder: string, sinceMs: number): Promise<string | undefined> {
   const newest = await newestLog(folder)
-  const collected = newest === undefined ? [] : linesSince(await tail(newest, sinceMs), sinceMs)
+  const collected = newest === undefined ? [] : linesSince(await tail(newest), sinceMs)
   if (tellingLine(collected) !== undefined) return tellingLine(collected)
   // A sentence may go on in the next lines.
-  const lines = (await tail(startupLog(folder), sinceMs))
+  const lines = (await tail(startupLog(folder)))
     .join('\n')
     .replaceAll(/\n(?!\d{4}-|\w+: )/g, ' ')
     .split('\n')

@@ -24,11 +24,19 @@ export interface PostmasterPlace {
 const END_DEADLINE_MS = 10_000
 const END_POLL_MS = 5
 
-/** Children of a postmaster that was killed end by themselves when they notice, which may be after a long query. */
-async function sweep(dataDirectory: string): Promise<void> {
-  for (const end = performance.now() + END_DEADLINE_MS; performance.now() < end; await pause(END_POLL_MS)) {
+/** The log collector ends after its last reader, and its last lines are the ones that say why. */
+const COLLECTOR_GRACE_MS = 1_000
+
+/**
+ * What is left when the postmaster has gone. Its children end by themselves when they notice, which may be after a long
+ * query.
+ */
+async function sweep(dataDirectory: string, graceMs: number): Promise<void> {
+  const start = performance.now()
+  for (; performance.now() < start + END_DEADLINE_MS; await pause(END_POLL_MS)) {
     const left = processesIn(dataDirectory).filter(isAlive)
     if (left.length === 0) return
+    if (performance.now() < start + graceMs) continue
     for (const pid of left) signal(pid, 'SIGKILL')
   }
 }
@@ -40,15 +48,14 @@ export class Postmaster {
   readonly #child: ChildProcess
   readonly #place: PostmasterPlace
 
-  private constructor(child: ChildProcess, pid: number, place: PostmasterPlace) {
+  private constructor(child: ChildProcess, pid: number, startedMs: number, place: PostmasterPlace) {
     this.pid = pid
     this.#child = child
     this.#place = place
-    const startedMs = Date.now()
     this.ended = new Promise((resolve) => {
       child.once('exit', (status, name) => {
         const plainly = name === null ? `it exited with status ${status}` : `it was ended by ${name}`
-        void sweep(place.dataDirectory)
+        void sweep(place.dataDirectory, name === null ? COLLECTOR_GRACE_MS : 0)
           .then(() => (name === 'SIGKILL' ? undefined : lastWords(place.logFolder, startedMs)))
           .then((words) => resolve(words === undefined ? plainly : `${words} (${plainly})`))
           .catch(() => resolve(plainly))
@@ -60,6 +67,8 @@ export class Postmaster {
   static async start(place: PostmasterPlace): Promise<Postmaster> {
     if (!isMainThread)
       throw new EngineError('WrongState', 'an engine that a worker thread starts would end with the thread')
+    // Before there is a process: it may have ended by the time we hear that it began.
+    const startedMs = Date.now()
     const log = await open(startupLog(place.logFolder), 'w', 0o640)
     try {
       const engine = [place.program, '-D', place.dataDirectory, '-c', `config_file=${place.configurationFile}`]
@@ -78,7 +87,7 @@ export class Postmaster {
           reject(new EngineError('MachineNotReady', problem, { cause }))
         })
       })
-      return new Postmaster(child, child.pid!, place)
+      return new Postmaster(child, child.pid!, startedMs, place)
     } finally {
       await log.close()
     }
