@@ -30,7 +30,7 @@ export class MemoryDisk implements Disk {
   /** Puts a file there. */
   plant(path: string, bytes: Uint8Array): void {
     this.makeFolder(parentOf(path))
-    this.#files.set(path, { bytes: bytes.slice(), length: bytes.length })
+    this.#files.set(path, { bytes: Uint8Array.from(bytes), length: bytes.length })
   }
 
   flip(path: string, offset: number, bit = 0): void {

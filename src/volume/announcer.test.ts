@@ -49,4 +49,40 @@ describe('announcing the durable point', () => {
     announcer.tick(60)
     assert.deepEqual(sent.at(-1)?.points, [[a, 300]])
   })
+
+  it('is said at most every 10 ms, and only when it has moved; all of it every second, and when it is asked for', () => {
+    const { durability, announcer, sent } = announcing()
+    const told: number[] = []
+    let at = 0
+    for (let ms = 1; ms <= 3_000; ms++) {
+      // A record a millisecond, until there are no more.
+      if (ms <= 100) {
+        durability.appended(a, lsn(++at), true)
+        announcer.appended(a, lsn(at))
+        durability.groupDurable(a, lsn(at))
+      }
+      const before = sent.length
+      announcer.tick(ms)
+      if (sent.length > before) told.push(ms)
+    }
+    assert.deepEqual(told, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 1_000, 2_000, 3_000])
+    assert.deepEqual(
+      sent.map(({ complete }) => complete),
+      [true, ...new Array<boolean>(10).fill(false), true, true, true],
+    )
+    assert.deepEqual(
+      sent.map(({ sequence }) => sequence),
+      sent.map((_, i) => i + 1),
+    )
+    announcer.again()
+    announcer.tick(3_001)
+    assert.equal(sent.at(-1)?.complete, true)
+    assert.deepEqual(
+      new Map(sent.at(-1)?.points ?? []),
+      new Map([
+        [a, lsn(100)],
+        [b, lsn(0)],
+      ]),
+    )
+  })
 })

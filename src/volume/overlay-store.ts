@@ -29,8 +29,9 @@ export class OverlayStore {
     return (this.#used - this.#free.length) * this.#blockBytes
   }
 
-  has(block: BlockNumber): boolean {
-    return this.#slots.has(block)
+  /** Whether writing the block takes room: it was never written here, or is held as zeros. */
+  takesRoom(block: BlockNumber): boolean {
+    return (this.#slots.get(block) ?? ZEROS) === ZEROS
   }
 
   /** Undefined for a block that was never written here. The caller owns the answer. */

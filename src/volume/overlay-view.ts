@@ -46,7 +46,7 @@ export class OverlayView {
     if (this.#view.state !== 'open')
       throw new VolumeError(this.#view.state === 'closed' ? 'Closed' : 'LeaseExpired', 'the view has ended')
     checkChanges(changes, blockBytes)
-    const fresh = changes.filter((change) => !('trim' in change) && !this.#overlay.has(change.block)).length
+    const fresh = changes.filter((change) => !('trim' in change) && this.#overlay.takesRoom(change.block)).length
     if (fresh > this.#overlay.room)
       throw new VolumeError('DiskFull', `the overlay has room for ${this.#overlay.room} more blocks`)
     for (const change of changes) {
