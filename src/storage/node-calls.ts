@@ -95,6 +95,16 @@ export class NodeCalls {
     return answered
   }
 
+  /** Answers from a segment's blocks; damage that is found there is mended from a peer. */
+  #fromBlocks<T>(segment: Segment, answer: () => T): T {
+    try {
+      return answer()
+    } catch (error) {
+      if (error instanceof VolumeError && error.code === 'Corrupt') this.#node.damaged(segment)
+      throw error
+    }
+  }
+
   readonly #handlers: Handlers = {
     fence: ({ volume: id, epoch }) => {
       const volume = this.#volume(id)
@@ -206,9 +216,13 @@ export class NodeCalls {
     lsnAt: ({ volume, wallClockMs }) => {
       const segment = this.#node.table.need(volume, groupIndex(0))
       segment.checkReadable(ZERO_LSN, null)
-      let found = lsnAt(segment.blocks, wallClockMs)
-      // The newest may not be durable yet.
-      while (found !== undefined && found.lsn > segment.completeTo) found = lsnAt(segment.blocks, found.wallMs - 1)
+      const found = this.#fromBlocks(segment, () => {
+        let newest = lsnAt(segment.blocks, wallClockMs)
+        // The newest may not be durable yet.
+        while (newest !== undefined && newest.lsn > segment.completeTo)
+          newest = lsnAt(segment.blocks, newest.wallMs - 1)
+        return newest
+      })
       return { value: { lsn: found?.lsn ?? null, wallClockMs: found?.wallMs ?? null } }
     },
 
@@ -219,8 +233,8 @@ export class NodeCalls {
       const end = block + Math.min(count, DIGEST_COUNT_MAX)
       const parentBlocks = this.#node.table
         .ancestorsOf(segment)
-        .flatMap((ancestor) => [...blocksOf(ancestor.blocks, block, end)])
-      const blocks = [...digest(segment.blocks, readPoint, block, end, parentBlocks)]
+        .flatMap((ancestor) => this.#fromBlocks(ancestor, () => [...blocksOf(ancestor.blocks, block, end)]))
+      const blocks = this.#fromBlocks(segment, () => [...digest(segment.blocks, readPoint, block, end, parentBlocks)])
       return {
         value: { next: end < segment.volume.state.blocksPerGroup ? end : null },
         attachment: encodeDigests(blocks),
