@@ -149,6 +149,10 @@ function readCopy(disk: Disk, path: string): Copy {
   try {
     const bytes = file.read(0, Math.min(file.size(), HEADER_BYTES + STATE_BYTES_MAX))
     return checkCopy(bytes, path)
+  } catch (error) {
+    // A sector that cannot be read is as bad as one with wrong bytes.
+    if (error instanceof VolumeError && error.code === 'Corrupt') return { kind: 'bad', sequence: undefined }
+    throw error
   } finally {
     file.close()
   }

@@ -117,11 +117,16 @@ export class NodeCalls {
       const volume = this.#volume(state.volume)
       const before = volume.state
       if (volume.seal(state)) this.#node.sealed(volume, before)
+      // Who asks again waits for what only some of the members have: the round that sealing began may have ended
+      // before those were sealed, and the next one is seconds away.
+      else for (const segment of this.#node.table.of(state.volume)) this.#node.repairs.demand(segment)
       return { value: { segments: this.#node.table.reports(state.volume) } }
     },
 
     summaries: ({ volume, group, above }) => {
       const segment = this.#node.table.need(volume, group)
+      // It may have found out since it was fenced.
+      if (segment.state === 'suspect') throw new VolumeError('SuspectSegment', 'it may have lost some of its log')
       return this.#fromLog(segment, () => {
         const [first] = segment.records(above, 1)
         return {

@@ -70,7 +70,7 @@ export class FleetHealth {
       !present.has(member.incarnation) &&
       (lostSince(member.incarnation) || current.get(member.node) !== member.incarnation)
     await this.#tellWhoMissed([...answers.values()])
-    const { healed, failures } = await this.#mend(isLost)
+    const { healed, failures } = await this.#mend(isLost, present)
     return {
       nodes: [...answers.values()],
       lost: registered.filter((node) => lostSince(node.incarnation)).map(({ node }) => node),
@@ -98,7 +98,10 @@ export class FleetHealth {
     }
   }
 
-  async #mend(isLost: (member: Member) => boolean): Promise<Pick<HealthReport, 'healed' | 'failures'>> {
+  async #mend(
+    isLost: (member: Member) => boolean,
+    present: ReadonlySet<string>,
+  ): Promise<Pick<HealthReport, 'healed' | 'failures'>> {
     const queue = await this.#membership.groupsWhere((config) => isJoint(config) || config.members.some(isLost))
     const failures: { place: GroupPlace; error: VolumeError }[] = []
     let healed = 0
@@ -107,18 +110,11 @@ export class FleetHealth {
         const place = next
         try {
           // A change to a set that has lost a member in its turn may never end forward: back, and then all at once.
-          const next = isJoint(place.config) ? nextMembers(place.config) : []
-          if (next.some((index) => isLost(place.config.members[index] as Member)))
+          const coming = isJoint(place.config) ? nextMembers(place.config) : []
+          if (coming.some((index) => isLost(place.config.members[index] as Member)))
             await this.#membership.turnBack(place)
           const config = await this.#membership.complete(place, this.#options.changeMsMax)
-          const lost = config.members.filter(isLost)
-          if (lost.length > 0) {
-            await this.#membership.replace(
-              place,
-              new Map(lost.map(({ node }) => [node, undefined])),
-              this.#options.changeMsMax,
-            )
-          }
+          await this.#replace(place, config.members.filter(isLost), present)
           healed++
         } catch (error) {
           if (!(error instanceof VolumeError)) throw error
@@ -128,5 +124,21 @@ export class FleetHealth {
     }
     await Promise.all(Array.from({ length: this.#options.parallel }, work))
     return { healed, failures }
+  }
+
+  /** Members give their places to nodes that are there: all at once, or those for which there is one. */
+  async #replace(place: GroupPlace, lost: readonly Member[], present: ReadonlySet<string>): Promise<void> {
+    const { changeMsMax } = this.#options
+    const replace = (some: readonly Member[]): Promise<unknown> =>
+      this.#membership.replace(place, new Map(some.map(({ node }) => [node, undefined])), changeMsMax, (node) =>
+        present.has(node.incarnation),
+      )
+    if (lost.length === 0) return
+    try {
+      await replace(lost)
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.code !== 'NoQuorum' || lost.length === 1) throw error
+      for (const member of lost) await this.#replace(place, [member], present)
+    }
   }
 }

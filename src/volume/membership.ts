@@ -74,6 +74,7 @@ export class Membership {
   /**
    * Replaces members of a group by fresh nodes and waits until that is done.
    * @param lost which members, and by whom; undefined lets the fleet choose
+   * @param isUsable which nodes the fleet may choose
    * @throws VolumeError `Conflict` while another change of the group is under way, `NoQuorum` when there is no node to
    *   take the place, `TimedOut` when the new members do not catch up: the change is still under way then
    */
@@ -81,14 +82,19 @@ export class Membership {
     place: GroupPlace,
     lost: ReadonlyMap<NodeId, FleetNode | undefined>,
     timeoutMs = CHANGE_MS_MAX,
+    isUsable: (node: FleetNode) => boolean = () => true,
   ): Promise<GroupConfig> {
-    await this.begin(place, lost)
+    await this.begin(place, lost, isUsable)
     return this.complete(place, timeoutMs)
   }
 
   /** The first step. */
-  async begin(place: GroupPlace, lost: ReadonlyMap<NodeId, FleetNode | undefined>): Promise<GroupConfig> {
-    const nodes = await fleetNodes(this.#context.registry)
+  async begin(
+    place: GroupPlace,
+    lost: ReadonlyMap<NodeId, FleetNode | undefined>,
+    isUsable: (node: FleetNode) => boolean = () => true,
+  ): Promise<GroupConfig> {
+    const nodes = (await fleetNodes(this.#context.registry)).filter(isUsable)
     const { record } = await changeGroup(this.#context.registry, place.placement, place.group, (config) => {
       const replacements = new Map<NodeId, Member>()
       // Two that are lost at once must not get the same replacement.

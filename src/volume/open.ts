@@ -13,7 +13,7 @@
  */
 import type { Calls, SegmentReport } from '../protocol/calls.ts'
 import { LSN_ALLOCATION_LIMIT_BYTES } from '../protocol/durability.ts'
-import { invariant, VolumeError } from '../protocol/errors.ts'
+import { VolumeError } from '../protocol/errors.ts'
 import { type GroupConfig, isJoint, type Member, readQuorum, renew, writeQuorum } from '../protocol/group.ts'
 import { type GroupIndex, type Lsn, lsn, maxLsn, minLsn, type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
 import { type RecordSummary, readSummaries } from '../protocol/message.ts'
@@ -222,21 +222,28 @@ export class VolumeOpening {
     durable: Lsn,
     truncations: readonly Truncation[],
   ): Promise<{ after: Lsn; summaries: RecordSummary[] }> {
-    let best: { readonly address: string; readonly scl: Lsn; readonly at: Lsn } | undefined
-    config.members.forEach(({ address }, member) => {
+    const found = config.members.flatMap(({ address }, member) => {
       const report = reportOf(reports, config, member)
-      if (report === undefined) return
-      const at = cutBack(truncations, report.scl)
-      if (best === undefined || at > best.at) best = { address, scl: report.scl, at }
+      return report === undefined ? [] : [{ address, scl: report.scl, at: cutBack(truncations, report.scl) }]
     })
-    invariant(best !== undefined, 'a group was fenced by nobody')
-    if (best.at === best.scl && best.scl <= durable) return { after: best.scl, summaries: [] }
-    const answer = await this.#context.client.call(best.address, 'summaries', {
-      volume: this.#volume,
-      group: config.group,
-      above: minLsn(durable, best.at),
-    })
-    return { after: answer.value.after, summaries: readSummaries(answer.attachment) }
+    const most = found.reduce((highest, { at }) => maxLsn(highest, at), ZERO_LSN)
+    let failure: unknown
+    for (const { address, scl } of found.filter(({ at }) => at === most)) {
+      if (scl === most && most <= durable) return { after: most, summaries: [] }
+      try {
+        const { value, attachment } = await this.#context.client.call(address, 'summaries', {
+          volume: this.#volume,
+          group: config.group,
+          above: minLsn(durable, most),
+        })
+        if (value.scl >= scl) return { after: value.after, summaries: readSummaries(attachment) }
+        failure = new VolumeError('SuspectSegment', `${address} has lost what it said it had`)
+      } catch (error) {
+        failure = error
+      }
+    }
+    // Whoever opens the volume again asks who is whole then.
+    throw failure
   }
 
   async #truncate(record: VolumeRecord, end: Lsn): Promise<Versioned<VolumeRecord>> {
