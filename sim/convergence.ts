@@ -66,8 +66,9 @@ function leaveOut(world: World): void {
         const isThere = (member: number): boolean => {
           const copy = config.members[member]
           if (copy === undefined || !isIn(member)) return false
-          const node = world.fleet.nodeOf(world.fleet.hostOf(copy.node))
-          return node?.incarnation === copy.incarnation
+          const host = world.fleet.hostOf(copy.node)
+          // One with damage may yet find out that it is lost.
+          return world.fleet.nodeOf(host)?.incarnation === copy.incarnation && host.options.disk.damage().length === 0
         }
         return (
           satisfied(readQuorum(alone), (member) => isGood(member) && isThere(member)) &&
@@ -205,12 +206,13 @@ function checkAll(world: World): void {
       const name = atlasName(record.id, group)
       const members = membersOf(world, record).find((each) => each.name === name)?.members ?? []
       const present = members.filter(({ host, segment }) => segment !== undefined && !world.fleet.isKeptDown(host))
-      checkSameScl(name, new Map(present.map(({ host, segment }) => [host.name, (segment as Segment).scl])))
+      const active = present.filter(({ segment }) => segment?.state === 'active')
+      checkSameScl(name, new Map(active.map(({ host, segment }) => [host.name, (segment as Segment).scl])))
       const first = group * world.swarm.blocksPerGroup
       const blocks: number[] = []
       for (let block = first; block < Math.min(first + world.swarm.blocksPerGroup, world.swarm.blocks); block++)
         blocks.push(block)
-      const copies = present.flatMap(({ host, segment }): FullCopy[] => {
+      const copies = active.flatMap(({ host, segment }): FullCopy[] => {
         if (segment?.kind !== 'full') return []
         const read = (block: number, at: Lsn) => ({
           data: segment.read(block - first, at, null).bytes ?? new Uint8Array(0),
