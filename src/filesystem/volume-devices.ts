@@ -72,7 +72,7 @@ export class ScratchDevice implements BlockDevice {
 
   append(changes: readonly Change[]): Lsn {
     checkChanges(changes, this.blockBytes)
-    const fresh = changes.filter((change) => !('trim' in change) && !this.#store.has(change.block)).length
+    const fresh = changes.filter((change) => !('trim' in change) && this.#store.takesRoom(change.block)).length
     if (fresh > this.#store.room) throw new VolumeError('DiskFull', `there is room for ${this.#store.room} more blocks`)
     for (const change of changes) {
       if (!('trim' in change)) this.#store.write(change.block, change.bytes)
