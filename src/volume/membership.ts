@@ -62,7 +62,9 @@ export class Membership {
     for (const id of await listVolumes(this.#context.registry)) {
       try {
         const volume = await readVolume(this.#context.registry, id)
-        if (volume.record.placement === placement && volume.record.groups.has(group)) volumes.push(volume)
+        const { record } = volume
+        // One that is being deleted needs its segments no more, and some nodes have dropped theirs.
+        if (record.placement === placement && record.groups.has(group) && record.stage === 'live') volumes.push(volume)
       } catch (error) {
         // Deleted since the list was made.
         if (!(error instanceof VolumeError) || error.code !== 'NotFound') throw error
