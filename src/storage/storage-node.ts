@@ -41,6 +41,8 @@ const EMPTY = new Uint8Array(0)
 /** Appends are refused when memtables take this many times `memoryBytesMax`. */
 const REFUSE_FACTOR = 2
 const SPACE_CHECK_MS = 100
+/** At full speed a log file lasts longer. */
+const RELEASE_CHECK_MS = 100
 /** A tail whose log could go asks this often whether it may: it may wait long, for a full member that is away. */
 const RELEASE_DEMAND_MS = 1000
 
@@ -60,6 +62,7 @@ export class StorageNode implements NodePort {
   readonly #host: SegmentHost
   #full = false
   #nextSpaceCheckMs = 0
+  #nextReleaseMs = 0
   #nextReleaseDemandMs = 0
 
   /**
@@ -368,7 +371,10 @@ export class StorageNode implements NodePort {
   /** Recycles log files that no segment needs and that are older than what is kept for peers. */
   #releaseLog(): void {
     const { logFileBytes, logRetainBytes } = this.options
-    if (this.#log.bytes <= logRetainBytes) return
+    const now = this.#env.now()
+    if (this.#log.bytes <= logRetainBytes || now < this.#nextReleaseMs) return
+    // Looks through all that is not in layers yet.
+    this.#nextReleaseMs = now + RELEASE_CHECK_MS
     let needed = this.#log.currentFile
     let holder: Segment | undefined
     for (const segment of this.table.all()) {
@@ -381,8 +387,8 @@ export class StorageNode implements NodePort {
     const kept = this.#log.currentFile - Math.floor(logRetainBytes / logFileBytes)
     if (holder !== undefined && needed <= kept) {
       if (holder.kind === 'full') this.work.wantFlush(holder)
-      else if (this.#env.now() >= this.#nextReleaseDemandMs) {
-        this.#nextReleaseDemandMs = this.#env.now() + RELEASE_DEMAND_MS
+      else if (now >= this.#nextReleaseDemandMs) {
+        this.#nextReleaseDemandMs = now + RELEASE_DEMAND_MS
         this.repairs.demand(holder)
       }
     }
