@@ -4,11 +4,12 @@
  */
 import type { NodeStatus } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import { isJoint, type Member, nextMembers } from '../protocol/group.ts'
-import type { NodeId } from '../protocol/lsn.ts'
+import { type GroupConfig, isJoint, type Member, nextMembers } from '../protocol/group.ts'
+import type { NodeId, VolumeId } from '../protocol/lsn.ts'
 import { fleetNodes } from './fleet-nodes.ts'
 import { gather } from './gather.ts'
 import type { GroupPlace, Membership } from './membership.ts'
+import { chooseReplacement, type FleetNode } from './placement.ts'
 import type { VolumeContext } from './volume-context.ts'
 
 export interface HealthOptions {
@@ -70,7 +71,7 @@ export class FleetHealth {
       !present.has(member.incarnation) &&
       (lostSince(member.incarnation) || current.get(member.node) !== member.incarnation)
     await this.#tellWhoMissed([...answers.values()])
-    const { healed, failures } = await this.#mend(isLost, present)
+    const { healed, failures } = await this.#mend(isLost, registered, present)
     return {
       nodes: [...answers.values()],
       lost: registered.filter((node) => lostSince(node.incarnation)).map(({ node }) => node),
@@ -100,6 +101,7 @@ export class FleetHealth {
 
   async #mend(
     isLost: (member: Member) => boolean,
+    registered: readonly FleetNode[],
     present: ReadonlySet<string>,
   ): Promise<Pick<HealthReport, 'healed' | 'failures'>> {
     const queue = await this.#membership.groupsWhere((config) => isJoint(config) || config.members.some(isLost))
@@ -109,9 +111,7 @@ export class FleetHealth {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         const place = next
         try {
-          // A change to a set that has lost a member in its turn may never end forward: back, and then all at once.
-          const coming = isJoint(place.config) ? nextMembers(place.config) : []
-          if (coming.some((index) => isLost(place.config.members[index] as Member)))
+          if (isJoint(place.config) && this.#isFutile(place, isLost, registered, present))
             await this.#membership.turnBack(place)
           const config = await this.#membership.complete(place, this.#options.changeMsMax)
           await this.#replace(place, config.members.filter(isLost), present)
@@ -124,6 +124,22 @@ export class FleetHealth {
     }
     await Promise.all(Array.from({ length: this.#options.parallel }, work))
     return { healed, failures }
+  }
+
+  /** A change to a set that has lost a member in its turn may never end forward: back, and then all at once. */
+  #isFutile(
+    { placement, config }: GroupPlace & { readonly config: GroupConfig },
+    isLost: (member: Member) => boolean,
+    registered: readonly FleetNode[],
+    present: ReadonlySet<string>,
+  ): boolean {
+    const there = registered.filter(({ incarnation }) => present.has(incarnation))
+    return nextMembers(config).some((index) => {
+      const member = config.members[index] as Member
+      if (!isLost(member)) return false
+      // One that nobody can take the place of would be lost in every other set, too.
+      return !config.sets[0]?.includes(index) || hasReplacement(there, config, placement, member)
+    })
   }
 
   /** Members give their places to nodes that are there: all at once, or those for which there is one. */
@@ -140,5 +156,15 @@ export class FleetHealth {
       if (!(error instanceof VolumeError) || error.code !== 'NoQuorum' || lost.length === 1) throw error
       for (const member of lost) await this.#replace(place, [member], present)
     }
+  }
+}
+
+function hasReplacement(nodes: readonly FleetNode[], config: GroupConfig, placement: VolumeId, lost: Member): boolean {
+  try {
+    chooseReplacement(nodes, config, placement, lost)
+    return true
+  } catch (error) {
+    if (error instanceof VolumeError && error.code === 'NoQuorum') return false
+    throw error
   }
 }

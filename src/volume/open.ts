@@ -27,7 +27,7 @@ import { claimEpoch, recordTruncation } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
 import { configureAddress } from './volume-groups.ts'
 import { type VolumeRecord, volumeState } from './volume-record.ts'
-import type { OpenedVolume } from './writer.ts'
+import type { OpenedVolume } from './writer-env.ts'
 
 type FenceAnswer = Calls['fence']['value']
 type Reports = ReadonlyMap<string, readonly SegmentReport[]>
@@ -117,7 +117,7 @@ export class VolumeOpening {
       (all) => all.size === active.length,
     )
     if (errors[0] !== undefined) throw errors[0]
-    return [...answers.values()]
+    return [...answers.values()].sort((a, b) => a.group - b.group)
   }
 
   #checkTime(what: string, cause: VolumeError | undefined): void {
@@ -288,11 +288,11 @@ export class VolumeOpening {
           }),
       )
       present = await this.#firmConfigs(sealed.record)
-      if (present.every((config, i) => isSameSets(config, configs[i] as GroupConfig))) return present
+      if (present.every((config, i) => isSameSets(config, configs[i]))) return present
     }
   }
 }
 
-/** Whether the same members make the quorums. */
-const isSameSets = (a: GroupConfig, b: GroupConfig): boolean =>
-  JSON.stringify([a.members, a.sets]) === JSON.stringify([b.members, b.sets])
+/** Whether the same members make the quorums of the same group. */
+const isSameSets = (a: GroupConfig, b: GroupConfig | undefined): boolean =>
+  JSON.stringify([a.group, a.members, a.sets]) === JSON.stringify([b?.group, b?.members, b?.sets])
