@@ -144,7 +144,7 @@ function releaseGaps({ space, superblock }: Metadata, extents: { physical: numbe
 function loadNames({ inodes, names }: Metadata, count: number): void {
   for (const inode of inodes.all()) if (inode.isDirectory) inode.directory = new Directory(ROOT_INO)
   for (let index = 0; index < count; index++) {
-    names.measure(index)
+    names.load(index)
     for (const { parent, child, sequence, name, at } of names.records(index)) {
       const folder = inodes.get(parent)
       const inode = inodes.get(child)

@@ -23,9 +23,10 @@ const GONE_MIN = 32
 export class Directory {
   /** The directory it is in; the root is in itself. */
   parent: number
-  readonly #byName = new Map<string, Entry>()
+  /** With those that are gone, until they are swept out: see `#compact`. */
+  #byName = new Map<string, Entry>()
   #inOrder: Entry[] = []
-  #gone = 0
+  #size = 0
   #nextSequence = FIRST_SEQUENCE
 
   constructor(parent: number) {
@@ -33,7 +34,7 @@ export class Directory {
   }
 
   get size(): number {
-    return this.#byName.size
+    return this.#size
   }
 
   get nextSequence(): number {
@@ -41,17 +42,19 @@ export class Directory {
   }
 
   get(name: string): Entry | undefined {
-    return this.#byName.get(name)
+    const entry = this.#byName.get(name)
+    return entry?.isGone ? undefined : entry
   }
 
-  entries(): Iterable<Entry> {
-    return this.#byName.values()
+  *entries(): Iterable<Entry> {
+    for (const entry of this.#inOrder) if (!entry.isGone) yield entry
   }
 
   /** An entry that was found when the file system was attached; `sort` when all are there. */
   load(entry: Entry): void {
     this.#byName.set(entry.name, entry)
     this.#inOrder.push(entry)
+    this.#size++
   }
 
   sort(): void {
@@ -60,32 +63,40 @@ export class Directory {
   }
 
   add(transaction: Transaction, entry: Entry): void {
+    const before = this.#byName.get(entry.name)
+    const sequence = this.#nextSequence
     this.#byName.set(entry.name, entry)
     this.#inOrder.push(entry)
+    this.#size++
     this.#nextSequence = entry.sequence + 1
     transaction.undoing(() => {
-      this.#byName.delete(entry.name)
+      if (before === undefined) this.#byName.delete(entry.name)
+      else this.#byName.set(entry.name, before)
       this.#inOrder.pop()
-      this.#nextSequence = entry.sequence
+      this.#size--
+      this.#nextSequence = sequence
     })
   }
 
   remove(transaction: Transaction, entry: Entry): void {
-    this.#byName.delete(entry.name)
     entry.isGone = true
-    this.#gone++
+    this.#size--
     transaction.undoing(() => {
-      this.#byName.set(entry.name, entry)
       entry.isGone = false
-      this.#gone--
+      this.#size++
     })
     transaction.keeping(() => this.#compact())
   }
 
+  /**
+   * Sweeps out what is gone when it is half of all. Not one by one: deleting and setting the same key in a large Map
+   * makes a chain that every access to it walks.
+   */
   #compact(): void {
-    if (this.#gone < GONE_MIN || this.#gone * 2 < this.#inOrder.length) return
+    const gone = this.#inOrder.length - this.#size
+    if (gone < GONE_MIN || gone * 2 < this.#inOrder.length) return
     this.#inOrder = this.#inOrder.filter(({ isGone }) => !isGone)
-    this.#gone = 0
+    this.#byName = new Map(this.#inOrder.map((entry) => [entry.name, entry]))
   }
 
   /** Up to `count` entries behind a place in the order. */

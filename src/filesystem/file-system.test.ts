@@ -28,6 +28,11 @@ const step: fc.Arbitrary<Step> = fc.record({
 class RememberingDevice extends MemoryDevice {
   readonly states: ReadonlyMap<BlockNumber, Uint8Array>[] = []
   override append(changes: readonly Change[]) {
+    // What was remembered is not written to.
+    for (const change of changes) {
+      const bytes = 'block' in change ? this.blocks.get(change.block) : undefined
+      if (bytes !== undefined && 'block' in change) this.blocks.set(change.block, bytes.slice())
+    }
     const lsn = super.append(changes)
     this.states.push(new Map(this.blocks))
     return lsn

@@ -12,24 +12,29 @@ export interface ChunkRange {
   readonly count: number
 }
 
-/** A heap is built anew when more than half of it, and this, are pieces that are gone. */
-const HEAP_SLACK = 64
+/** What is gone is swept out when it is more than what is there, and this. */
+const GONE_MIN = 64
 
-/** Starts of the free pieces of one size, the lowest first. Removed ones stay in the heap until they come up. */
+/**
+ * Starts of the free pieces of one size, the lowest first. Those that are gone stay, marked, until they are swept out:
+ * deleting and adding the same key in a large Map makes it slower with every time.
+ */
 class FreePieces {
-  readonly #members = new Set<number>()
-  readonly #heap: number[] = []
+  #isFree = new Map<number, boolean>()
+  #heap: number[] = []
+  #size = 0
 
   has(start: number): boolean {
-    return this.#members.has(start)
+    return this.#isFree.get(start) === true
   }
 
   get empty(): boolean {
-    return this.#members.size === 0
+    return this.#size === 0
   }
 
   add(start: number): void {
-    this.#members.add(start)
+    this.#isFree.set(start, true)
+    this.#size++
     const heap = this.#heap
     let at = heap.push(start) - 1
     while (at > 0) {
@@ -42,19 +47,22 @@ class FreePieces {
   }
 
   remove(start: number): void {
-    this.#members.delete(start)
-    if (this.#heap.length > 2 * this.#members.size + HEAP_SLACK) {
-      this.#heap.length = 0
-      // A sorted array is a heap.
-      for (const member of [...this.#members].sort((a, b) => a - b)) this.#heap.push(member)
-    }
+    this.#isFree.set(start, false)
+    this.#size--
+    if (Math.max(this.#heap.length, this.#isFree.size) > 2 * this.#size + GONE_MIN) this.#sweep()
+  }
+
+  #sweep(): void {
+    // A sorted array is a heap.
+    this.#heap = [...this].sort((a, b) => a - b)
+    this.#isFree = new Map(this.#heap.map((start) => [start, true]))
   }
 
   /** The lowest, taken out. */
   take(): number {
     for (;;) {
       const lowest = this.#pop()
-      if (!this.#members.has(lowest)) continue
+      if (!this.has(lowest)) continue
       this.remove(lowest)
       return lowest
     }
@@ -80,7 +88,7 @@ class FreePieces {
   }
 
   *[Symbol.iterator](): Iterator<number> {
-    yield* this.#members
+    for (const [start, isFree] of this.#isFree) if (isFree) yield start
   }
 }
 

@@ -2,7 +2,15 @@
 
 import { ROOT_INO, type Timestamp } from './file-operations.ts'
 import { Inode } from './inode.ts'
-import { FIRST_FREE_INODE, INODE_BYTES, type InodeRecord, readInode, writeFreeInode, writeInode } from './layout.ts'
+import {
+  FIRST_FREE_INODE,
+  INODE_BYTES,
+  type InodeRecord,
+  readGeneration,
+  readInode,
+  writeFreeInode,
+  writeInode,
+} from './layout.ts'
 import type { MetadataTable } from './metadata-table.ts'
 import type { MetadataBlock, Transaction } from './transaction.ts'
 
@@ -13,7 +21,12 @@ export class InodeTable {
   readonly table: MetadataTable
   readonly #grow: (transaction: Transaction, table: MetadataTable) => void
   readonly #perBlock: number
-  readonly #inodes = new Map<number, Inode>()
+  /**
+   * By number. Not a Map: a number is freed and taken again and again, and a key that is deleted and set in a large Map
+   * makes a chain that every access to it walks (measured: 200 us after 50,000 times in 150,000).
+   */
+  readonly #inodes: (Inode | undefined)[] = []
+  #size = 0
   readonly #free: number[] = []
 
   constructor(table: MetadataTable, grow: (transaction: Transaction, table: MetadataTable) => void) {
@@ -23,20 +36,25 @@ export class InodeTable {
   }
 
   get(number: number): Inode | undefined {
-    return this.#inodes.get(number)
+    return this.#inodes[number]
   }
 
   /** Files there are, orphans too. */
   get size(): number {
-    return this.#inodes.size
+    return this.#size
   }
 
   get hasFree(): boolean {
     return this.#free.length > 0
   }
 
-  all(): Iterable<Inode> {
-    return this.#inodes.values()
+  *all(): Iterable<Inode> {
+    for (const inode of this.#inodes) if (inode !== undefined) yield inode
+  }
+
+  #put(number: number, inode: Inode | undefined): void {
+    this.#inodes[number] = inode
+    this.#size += inode === undefined ? -1 : 1
   }
 
   #place(number: number): { readonly block: MetadataBlock; readonly offset: number } {
@@ -50,13 +68,14 @@ export class InodeTable {
     return readInode(block.view, offset)
   }
 
-  /** Takes over what a block of the table holds. */
+  /** Takes over what a block of the table holds: the last block first, so that the lowest free number comes up first. */
   load(index: number): void {
+    while (this.#inodes.length < (index + 1) * this.#perBlock) this.#inodes.push(undefined)
     for (let i = this.#perBlock - 1; i >= 0; i--) {
       const number = index * this.#perBlock + i
       if (number === 0) continue
       const record = this.stored(number)
-      if (record.mode !== 0) this.#inodes.set(number, new Inode(number, record))
+      if (record.mode !== 0) this.#put(number, new Inode(number, record))
       else if (number >= FIRST_FREE_INODE) this.#free.push(number)
     }
   }
@@ -84,11 +103,12 @@ export class InodeTable {
     { uid, gid }: { uid: number; gid: number },
     now: Timestamp,
   ): Inode {
-    const generation = this.stored(number).generation + 1
+    const { block, offset } = this.#place(number)
+    const generation = readGeneration(block.view, offset) + 1
     const times = { mtime: now, ctime: now, atime: now }
     const inode = new Inode(number, { mode, links: 1, uid, gid, size: 0, rdev: 0, generation, ...times })
-    this.#inodes.set(number, inode)
-    transaction.undoing(() => this.#inodes.delete(number))
+    this.#put(number, inode)
+    transaction.undoing(() => this.#put(number, undefined))
     this.#store(transaction, inode)
     return inode
   }
@@ -97,6 +117,7 @@ export class InodeTable {
     const first = this.table.blocks.length * this.#perBlock
     const free = this.#free.length
     this.#grow(transaction, this.table)
+    while (this.#inodes.length < first + this.#perBlock) this.#inodes.push(undefined)
     for (let i = this.#perBlock - 1; i >= 0; i--) this.#free.push(first + i)
     transaction.undoing(() => {
       this.#free.length = free
@@ -126,10 +147,10 @@ export class InodeTable {
     const { block, offset } = this.#place(number)
     transaction.edit(block, offset, INODE_BYTES)
     writeFreeInode(block.view, offset, inode.generation)
-    this.#inodes.delete(number)
+    this.#put(number, undefined)
     inode.isFreed = true
     transaction.undoing(() => {
-      this.#inodes.set(number, inode)
+      this.#put(number, inode)
       inode.isFreed = false
     })
     transaction.keeping(() => this.#free.push(number))

@@ -143,6 +143,9 @@ export function writeFreeInode(view: DataView, offset: number, generation: numbe
   view.setUint32(offset + 52, generation, true)
 }
 
+/** The one field that a free number has, too. */
+export const readGeneration = (view: DataView, offset: number): number => view.getUint32(offset + 52, true)
+
 export const readInode = (view: DataView, offset: number): InodeRecord => ({
   mode: view.getUint32(offset, true),
   links: view.getUint32(offset + 4, true),
@@ -153,7 +156,7 @@ export const readInode = (view: DataView, offset: number): InodeRecord => ({
   ctime: readTime(view, offset + 32),
   atime: readTime(view, offset + 40),
   rdev: view.getUint32(offset + 48, true),
-  generation: view.getUint32(offset + 52, true),
+  generation: readGeneration(view, offset),
 })
 
 // ---------------------------------------------------------------- extents

@@ -7,13 +7,14 @@ export class MemoryDevice implements BlockDevice {
   readonly blockBytes: number
   /** May be set at any time. */
   readOnly = false
-  /** Blocks that are not zeros for certain. */
+  /** Blocks that are not zeros for certain; the arrays are written to. */
   readonly blocks: Map<BlockNumber, Uint8Array>
   #appended = 0
 
+  /** @param blocks to begin with: they are copied */
   constructor(blockBytes = 8192, blocks: ReadonlyMap<BlockNumber, Uint8Array> = new Map()) {
     this.blockBytes = blockBytes
-    this.blocks = new Map(blocks)
+    this.blocks = new Map([...blocks].map(([block, bytes]) => [block, new Uint8Array(bytes)]))
   }
 
   read(block: BlockNumber): Uint8Array | Promise<Uint8Array> {
@@ -29,10 +30,15 @@ export class MemoryDevice implements BlockDevice {
     checkChanges(changes, this.blockBytes)
     for (const change of changes) {
       if ('trim' in change) this.#trim(change.trim, change.trim + change.count)
-      // Another array: who has a copy of the map has the blocks as they were.
-      else this.blocks.set(change.block, new Uint8Array(change.bytes))
+      else this.#write(change.block, change.bytes)
     }
     return lsn(++this.#appended)
+  }
+
+  #write(block: BlockNumber, bytes: Uint8Array): void {
+    const there = this.blocks.get(block)
+    if (there === undefined) this.blocks.set(block, new Uint8Array(bytes))
+    else there.set(bytes)
   }
 
   #trim(first: number, end: number): void {

@@ -11,13 +11,18 @@ export class NameTable {
   readonly table: MetadataTable
   readonly #grow: (transaction: Transaction, table: MetadataTable) => void
   readonly #perBlock: number
+  /** Of each block: which granules are in use, a byte for each. */
+  readonly #used: Uint8Array[] = []
   /** The longest free run of each block, in granules. */
   readonly #room: number[] = []
+  /** By the granules that are wanted: no block before this one has room for them. */
+  readonly #firstWith: number[]
 
   constructor(table: MetadataTable, grow: (transaction: Transaction, table: MetadataTable) => void) {
     this.table = table
     this.#grow = grow
     this.#perBlock = table.blockBytes / GRANULE_BYTES
+    this.#firstWith = new Array(this.#perBlock + 1).fill(0)
   }
 
   /** Records of a block as they are stored, with their places. */
@@ -33,26 +38,53 @@ export class NameTable {
     }
   }
 
-  /** Notes the room in a block: when it was read, and after every change. */
-  measure(index: number): void {
-    this.#room[index] = this.#findRun(index, this.#perBlock + 1).longest
+  /** Takes over what a block of the table holds. */
+  load(index: number): void {
+    const used = new Uint8Array(this.#perBlock)
+    for (const { at, name } of this.records(index)) {
+      const granule = at % this.#perBlock
+      used.fill(1, granule, granule + nameGranules(name.length))
+    }
+    this.#used[index] = used
+    this.#measure(index)
+  }
+
+  #mark(transaction: Transaction, index: number, granule: number, granules: number, isUsed: boolean): void {
+    const mark = (value: boolean): void => {
+      this.#used[index]?.fill(value ? 1 : 0, granule, granule + granules)
+      this.#measure(index)
+    }
+    mark(isUsed)
+    transaction.undoing(() => mark(!isUsed))
+  }
+
+  #measure(index: number): void {
+    const before = this.#room[index] ?? 0
+    const room = this.#findRun(index, this.#perBlock + 1).longest
+    this.#room[index] = room
+    for (let wanted = before + 1; wanted <= room; wanted++) {
+      this.#firstWith[wanted] = Math.min(this.#firstWith[wanted] as number, index)
+    }
+  }
+
+  /** The first block with room; one behind the last when there is none. */
+  #blockFor(granules: number): number {
+    let index = this.#firstWith[granules] as number
+    while (index < this.#room.length && (this.#room[index] as number) < granules) index++
+    this.#firstWith[granules] = index
+    return index
   }
 
   /** The first free run of `wanted` granules, or the longest when there is none. */
   #findRun(index: number, wanted: number): { readonly first: number; readonly longest: number } {
-    const { view } = this.table.blocks[index] as MetadataBlock
+    const used = this.#used[index] as Uint8Array
     let longest = 0
-    let run = 0
-    for (let granule = 0; granule < this.#perBlock; ) {
-      const offset = granule * GRANULE_BYTES
-      if (view.getUint32(offset, true) === 0) {
-        granule++
-        longest = Math.max(longest, ++run)
-        if (run === wanted) return { first: granule - wanted, longest }
-      } else {
-        run = 0
-        granule += granulesAt(view, offset)
-      }
+    for (let first = used.indexOf(0); first >= 0; ) {
+      const next = used.indexOf(1, first)
+      const end = next < 0 ? used.length : next
+      if (end - first >= wanted) return { first, longest: wanted }
+      longest = Math.max(longest, end - first)
+      first = next < 0 ? -1 : used.indexOf(0, next)
     }
     return { first: -1, longest }
   }
@@ -60,17 +92,20 @@ export class NameTable {
   /** @returns its place */
   insert(transaction: Transaction, record: NameRecord): number {
     const granules = nameGranules(record.name.length)
-    let index = this.#room.findIndex((room) => room >= granules)
-    if (index < 0) {
-      index = this.table.blocks.length
+    const index = this.#blockFor(granules)
+    if (index === this.table.blocks.length) {
       this.#grow(transaction, this.table)
+      this.#used.push(new Uint8Array(this.#perBlock))
       this.#room.push(this.#perBlock)
-      transaction.undoing(() => this.#room.pop())
+      transaction.undoing(() => {
+        this.#used.pop()
+        this.#room.pop()
+      })
     }
     const { first } = this.#findRun(index, granules)
     const block = this.#edit(transaction, index, first, granules)
     writeName(block.bytes, block.view, first * GRANULE_BYTES, record)
-    this.measure(index)
+    this.#mark(transaction, index, first, granules, true)
     return index * this.#perBlock + first
   }
 
@@ -86,13 +121,12 @@ export class NameTable {
     const granules = granulesAt(block.view, offset)
     this.#edit(transaction, index, granule, granules)
     block.bytes.fill(0, offset, offset + granules * GRANULE_BYTES)
-    this.measure(index)
+    this.#mark(transaction, index, granule, granules, false)
   }
 
   #edit(transaction: Transaction, index: number, granule: number, granules: number): MetadataBlock {
     const block = this.table.blocks[index] as MetadataBlock
     transaction.edit(block, granule * GRANULE_BYTES, granules * GRANULE_BYTES)
-    transaction.undoing(() => this.measure(index))
     return block
   }
 
