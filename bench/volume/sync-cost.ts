@@ -14,6 +14,7 @@ import { WireFloor } from './wire-floor.ts'
 const RAW = 'append + fdatasync, changed bytes'
 const RAW_BLOCK = 'append + fdatasync, whole block'
 const WIRE = 'wire alone: 4 of 6 answers, no disk'
+const FLOOR = 'wire and a durable page on each node'
 const MEMORY = 'volume, nodes in memory'
 const VOLUME = 'volume, six logs on the disk'
 /** What a sync sends to a node, about. */
@@ -48,11 +49,12 @@ export async function syncCost(settings: Settings): Promise<BenchTable[]> {
   const disk = await makeBed(join(folder, 'sync'))
   const memory = memoryFolder === undefined ? undefined : await makeBed(join(memoryFolder, 'sync'))
   const wire = memoryFolder === undefined ? undefined : await WireFloor.start(join(memoryFolder, 'wire'), MESSAGE_BYTES)
+  const floor = await WireFloor.start(join(folder, 'wire'), MESSAGE_BYTES)
   try {
     const tables: BenchTable[] = []
     for (const clients of [1, 8]) {
       log(`sync, ${clients} clients`)
-      const rows = await measure(settings, clients, disk, memory, wire)
+      const rows = await measure(settings, clients, disk, memory, { wire, floor })
       tables.push(table(settings, clients, rows))
       if (clients === 1) tables.push(split(settings, rows))
     }
@@ -61,6 +63,7 @@ export async function syncCost(settings: Settings): Promise<BenchTable[]> {
     return tables
   } finally {
     await wire?.stop()
+    await floor.stop()
     await memory?.fleet.stop()
     await disk.fleet.stop()
   }
@@ -71,12 +74,12 @@ async function measure(
   clients: number,
   disk: Bed,
   memory: Bed | undefined,
-  wire: WireFloor | undefined,
+  { wire, floor }: { readonly wire: WireFloor | undefined; readonly floor: WireFloor },
 ): Promise<Map<string, Round>> {
   const changed = new Uint8Array(CHANGED_BYTES).fill(1)
   const block = new Uint8Array(BLOCK_BYTES).fill(1)
   const ms = ROUND_MS * Math.sqrt(part)
-  const measured = new Map<string, Round[]>([RAW, RAW_BLOCK, WIRE, MEMORY, VOLUME].map((name) => [name, []]))
+  const measured = new Map<string, Round[]>([RAW, RAW_BLOCK, WIRE, FLOOR, MEMORY, VOLUME].map((name) => [name, []]))
   await syncLoad(disk.fleet, disk.writer, clients, WARM_UP_MS)
   if (memory !== undefined) await syncLoad(memory.fleet, memory.writer, clients, WARM_UP_MS)
   for (let i = 0; i < rounds; i++) {
@@ -84,6 +87,7 @@ async function measure(
     measured.get(VOLUME)?.push(await syncLoad(disk.fleet, disk.writer, clients, ms))
     measured.get(RAW_BLOCK)?.push(rawAppends(folder, block, ms / 4))
     if (memory !== undefined) measured.get(MEMORY)?.push(await syncLoad(memory.fleet, memory.writer, clients, ms / 2))
+    measured.get(FLOOR)?.push(await floor.round(clients, ms / 2))
     if (wire !== undefined) measured.get(WIRE)?.push(await wire.round(clients, ms / 2))
   }
   return new Map([...measured].map(([name, each]) => [name, medianRound(each)]))
@@ -120,8 +124,9 @@ function split(settings: Settings, rows: ReadonlyMap<string, Round>): BenchTable
   const p50 = (name: string) => rows.get(name)?.p50 ?? Number.NaN
   const parts: [string, number][] = [
     ['network: wire alone', p50(WIRE)],
-    ['driver and nodes: in memory, beyond the wire', p50(MEMORY) - p50(WIRE)],
-    ['disk: beyond nodes in memory', p50(VOLUME) - p50(MEMORY)],
+    ['disk: a page on each node, beyond the wire', p50(FLOOR) - p50(WIRE)],
+    ['driver and nodes: beyond both', p50(VOLUME) - p50(FLOOR)],
+    ['the same, nodes in memory', p50(MEMORY) - p50(WIRE)],
     ['all', p50(VOLUME)],
   ]
   return {
