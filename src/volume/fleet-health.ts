@@ -114,7 +114,15 @@ export class FleetHealth {
           if (isJoint(place.config) && this.#isFutile(place, isLost, registered, present))
             await this.#membership.turnBack(place)
           const config = await this.#membership.complete(place, this.#options.changeMsMax)
-          await this.#replace(place, config.members.filter(isLost), present)
+          const there = registered.filter(({ incarnation }) => present.has(incarnation))
+          const lost = config.members.filter(isLost)
+          await this.#replace(
+            place,
+            lost.filter((member) => hasReplacement(there, config, place.placement, member)),
+            present,
+          )
+          if (lost.length > 0 && !lost.some((member) => hasReplacement(there, config, place.placement, member)))
+            throw new VolumeError('NoQuorum', `nobody can take the places of ${lost.map(({ node }) => node)}`)
           healed++
         } catch (error) {
           if (!(error instanceof VolumeError)) throw error
@@ -142,7 +150,7 @@ export class FleetHealth {
     })
   }
 
-  /** Members give their places to nodes that are there: all at once, or those for which there is one. */
+  /** Members give their places to nodes that are there: all at once, or one by one when two want the same. */
   async #replace(place: GroupPlace, lost: readonly Member[], present: ReadonlySet<string>): Promise<void> {
     const { changeMsMax } = this.#options
     const replace = (some: readonly Member[]): Promise<unknown> =>

@@ -104,14 +104,16 @@ export class VolumeOpening {
   /**
    * The memberships of all groups. A change that is under way gets a new membership epoch: whoever wants to end it has
    * to look again, and then sees that this epoch was claimed (`Membership`, and docs/spec/volume.md, "Open").
+   * @param before those that were made firm already stay, unless they were changed since
    */
-  async #firmConfigs(record: VolumeRecord): Promise<GroupConfig[]> {
+  async #firmConfigs(record: VolumeRecord, before: readonly GroupConfig[] = []): Promise<GroupConfig[]> {
     const active = [...record.groups].filter(([, stage]) => stage === 'active')
     const { answers, errors } = await gather(
       active.map(([group]) => group),
       async (group) => {
         const { record: config } = await readGroup(this.#context.registry, record.placement, group)
-        if (!isJoint(config)) return config
+        if (!isJoint(config) || before.some((each) => each.group === group && each.epoch === config.epoch))
+          return config
         return (await changeGroup(this.#context.registry, record.placement, group, renew)).record
       },
       (all) => all.size === active.length,
@@ -123,15 +125,6 @@ export class VolumeOpening {
   #checkTime(what: string, cause: VolumeError | undefined): void {
     if (this.#context.clock.now() < this.#deadlineMs) return
     throw new VolumeError('NoQuorum', `${what}: too few nodes answered in time`, { cause })
-  }
-
-  /** The memberships, if one of them is not as it was. */
-  async #changedConfigs(record: VolumeRecord, before: readonly GroupConfig[]): Promise<readonly GroupConfig[]> {
-    for (const { group, epoch } of before) {
-      const { record: present } = await readGroup(this.#context.registry, record.placement, group)
-      if (present.epoch !== epoch) return this.#firmConfigs(record)
-    }
-    return before
   }
 
   /**
@@ -147,7 +140,7 @@ export class VolumeOpening {
     enough: (answers: ReadonlyMap<string, V>, configs: readonly GroupConfig[]) => boolean,
   ): Promise<{ readonly all: ReadonlyMap<string, V>; readonly configs: readonly GroupConfig[] }> {
     const all = new Map<string, V>()
-    for (let configs = first; ; configs = await this.#changedConfigs(record, configs)) {
+    for (let configs = first; ; configs = await this.#firmConfigs(record, configs)) {
       const { answers, errors } = await gather(
         addressesOf(configs),
         (address) => ask(address, configs),
