@@ -3,7 +3,7 @@ import type { VolumeState } from '../src/protocol/calls.ts'
 import { VolumeError } from '../src/protocol/errors.ts'
 import { lsn, type VolumeId, volumeId } from '../src/protocol/lsn.ts'
 import { LayerCache } from '../src/storage/layers/layer-cache.ts'
-import type { SegmentHost } from '../src/storage/segment.ts'
+import type { SegmentHost } from '../src/storage/segment-host.ts'
 import { SegmentTable } from '../src/storage/segment-table.ts'
 import type { MemoryDisk } from './memory-disk.ts'
 

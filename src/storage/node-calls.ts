@@ -1,4 +1,5 @@
 /** The rare requests of a storage node, each answered at once (`protocol/calls.ts` says what they are). */
+import { checkGroupConfig, checkVolumeState } from '../protocol/call-values.ts'
 import {
   type Calls,
   checkArgument,
@@ -114,6 +115,7 @@ export class NodeCalls {
     },
 
     seal: ({ state }) => {
+      checkVolumeState(state)
       const volume = this.#volume(state.volume)
       const before = volume.state
       if (volume.seal(state)) this.#node.sealed(volume, before)
@@ -137,6 +139,8 @@ export class NodeCalls {
     },
 
     configure: ({ state, config, incarnation, create, below }) => {
+      checkVolumeState(state)
+      checkGroupConfig(config)
       if (incarnation !== this.#node.incarnation) {
         throw new VolumeError('WrongIncarnation', 'the node that was a member lost its disk; this is another')
       }

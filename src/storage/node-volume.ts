@@ -12,6 +12,7 @@ import { readState, writeState } from './durable-state.ts'
 const FOLDER = 'volumes'
 
 interface Stored {
+  readonly format: 1
   readonly state: VolumeState
   readonly fencedEpoch: number
 }
@@ -49,6 +50,9 @@ export class NodeVolume {
       if (read.status === 'damaged')
         throw new VolumeError('Corrupt', `what this node promised about ${name} is lost: replace the node`)
       const stored = read.value as Stored
+      if (stored.format !== 1) {
+        throw new VolumeError('UnsupportedFormat', `${FOLDER}/${name} has format ${String(stored.format)}`)
+      }
       volumes.push(new NodeVolume(disk, stored.state, stored.fencedEpoch))
     }
     return volumes
@@ -56,7 +60,7 @@ export class NodeVolume {
 
   /** On disk first: what could not be written was not promised. @throws VolumeError `DiskFull`: nothing has changed */
   #promise(state: VolumeState, fencedEpoch: number): void {
-    const stored: Stored = { state, fencedEpoch }
+    const stored: Stored = { format: 1, state, fencedEpoch }
     writeState(this.#disk, FOLDER, volumeName(state.volume), stored)
     this.#state = state
     this.#fencedEpoch = fencedEpoch

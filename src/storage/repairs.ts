@@ -1,4 +1,5 @@
 /** What keeps segments whole: gossip for log, copying for blocks. */
+import { VolumeError } from '../protocol/errors.ts'
 import type { Disk } from './disk.ts'
 import { Gossip, PULL_BYTES_MAX } from './gossip.ts'
 import { LayerCopy } from './layer-copy.ts'
@@ -53,7 +54,7 @@ export class Repairs {
 
   /** What a peer sent is in the log, or was given up. */
   logged(segment: Segment): void {
-    this.#gossip.get(segment)?.logged()
+    this.#guard(() => this.#gossip.get(segment)?.logged())
   }
 
   /** Copies the blocks of a full segment from a peer. */
@@ -71,9 +72,22 @@ export class Repairs {
     this.#copies.set(segment, copy)
   }
 
+  /**
+   * Notes of what gossip proved may not fit on a full disk. What memory says then is no less true; a restart would only
+   * have to prove it again.
+   */
+  #guard(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.code !== 'DiskFull') throw error
+      this.#host.count('failedDiskFull')
+    }
+  }
+
   tick(): void {
     const { gapMs, gossipMs } = this.#host.options
-    for (const gossip of this.#gossip.values()) gossip.tick(gapMs, gossipMs)
+    for (const gossip of this.#gossip.values()) this.#guard(() => gossip.tick(gapMs, gossipMs))
     for (const [segment, copy] of this.#copies) {
       copy.tick()
       if (copy.state !== 'done') continue

@@ -4,7 +4,8 @@ import { VolumeError } from '../protocol/errors.ts'
 import type { GroupIndex, VolumeId } from '../protocol/lsn.ts'
 import type { Disk } from './disk.ts'
 import { NodeVolume } from './node-volume.ts'
-import { Segment, type SegmentHost } from './segment.ts'
+import { Segment } from './segment.ts'
+import type { SegmentHost } from './segment-host.ts'
 import { groupsOnDisk } from './segment-manifest.ts'
 
 export class SegmentTable {

@@ -14,20 +14,19 @@ import type { Ancestor, SegmentReport } from '../protocol/calls.ts'
 import { Chain } from '../protocol/chain.ts'
 import { invariant, VolumeError } from '../protocol/errors.ts'
 import type { GroupConfig, Member, SegmentKind } from '../protocol/group.ts'
-import { type GroupIndex, type Lsn, maxLsn, minLsn, type VolumeId, volumeName, ZERO_LSN } from '../protocol/lsn.ts'
+import { type GroupIndex, type Lsn, maxLsn, minLsn, volumeName, ZERO_LSN } from '../protocol/lsn.ts'
 import type { RecordSummary } from '../protocol/message.ts'
 import { ownRecord, type RedoRecord } from '../protocol/record.ts'
 import { cutBack, isAnnulled } from '../protocol/truncation.ts'
 import { Completeness } from './completeness.ts'
-import type { Disk } from './disk.ts'
 import type { LogPosition } from './hot-log.ts'
 import type { BlockVersion } from './layers/chain.ts'
-import type { LayerCache } from './layers/layer-cache.ts'
 import type { LayerEdit, LayerManifest } from './layers/layer-ref.ts'
 import { LayerSet } from './layers/layer-set.ts'
 import { Memtable } from './layers/memtable.ts'
 import { type BlockSource, readBlock } from './layers/read-block.ts'
 import type { NodeVolume } from './node-volume.ts'
+import type { LoggedRecord, SegmentHost } from './segment-host.ts'
 import { SegmentLog } from './segment-log.ts'
 import {
   makeSegmentFolder,
@@ -40,31 +39,6 @@ import {
 import { SegmentMemory } from './segment-memory.ts'
 
 export type SegmentState = 'active' | 'suspect' | 'rebuilding'
-
-/** What a segment needs of its node. */
-export interface SegmentHost {
-  readonly disk: Disk
-  readonly node: string
-  readonly incarnation: string
-  readonly layerCache: LayerCache
-  readonly layerBytes: number
-  /** Reads an entry of the hot log. @throws `Corrupt` */
-  readLog(position: LogPosition): Uint8Array
-  /** The last entry of the hot log; null when it is empty. */
-  lastLogEntry(): LogPosition | null
-  /** A checksum of a segment's blocks did not match. */
-  damaged(segment: Segment): void
-  /** The segment of another volume in the same group on this node. */
-  sibling(volume: VolumeId, group: GroupIndex): Segment | undefined
-}
-
-/** A record in the chain or waiting for its place, and where it lies in the log. */
-export interface LoggedRecord {
-  readonly lsn: Lsn
-  readonly prevGroup: Lsn
-  readonly record: RedoRecord
-  readonly position: LogPosition
-}
 
 export class Segment {
   readonly volume: NodeVolume

@@ -9,6 +9,7 @@ import type { NodeId, VolumeId } from '../protocol/lsn.ts'
 import { fleetNodes } from './fleet-nodes.ts'
 import { gather } from './gather.ts'
 import type { GroupPlace, Membership } from './membership.ts'
+import { OrphanPins } from './orphan-pins.ts'
 import { chooseReplacement, type FleetNode } from './placement.ts'
 import type { VolumeContext } from './volume-context.ts'
 
@@ -39,14 +40,16 @@ export class FleetHealth {
   readonly #options: HealthOptions
   /** When each incarnation was last heard of, or first missed. */
   readonly #seenMs = new Map<string, number>()
+  readonly #orphans: OrphanPins
 
   constructor(context: VolumeContext, membership: Membership, options: Partial<HealthOptions> = {}) {
     this.#context = context
     this.#membership = membership
+    this.#orphans = new OrphanPins(context)
     this.#options = { ...DEFAULT_HEALTH_OPTIONS, ...options }
   }
 
-  /** Asks every node, ends changes that were left under way, and replaces the members that are lost. */
+  /** Asks every node, ends changes that were left under way, replaces the members that are lost, tidies up. */
   async heal(): Promise<HealthReport> {
     const registered = await fleetNodes(this.#context.registry)
     const { answers } = await gather(
@@ -71,6 +74,7 @@ export class FleetHealth {
       !present.has(member.incarnation) &&
       (lostSince(member.incarnation) || current.get(member.node) !== member.incarnation)
     await this.#tellWhoMissed([...answers.values()])
+    await this.#orphans.remove()
     const { healed, failures } = await this.#mend(isLost, registered, present)
     return {
       nodes: [...answers.values()],

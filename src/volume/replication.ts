@@ -14,7 +14,7 @@ import type { GroupIndex, Lsn } from '../protocol/lsn.ts'
 import { type Ack, APPEND_HEADER_BYTES, writeAppendHeader } from '../protocol/message.ts'
 import { type Frame, FrameMemory } from './frame.ts'
 import { type Replica, ReplicaGroup } from './replica-group.ts'
-import type { WriterEnv } from './writer.ts'
+import type { WriterEnv } from './writer-env.ts'
 import type { WriterOptions } from './writer-options.ts'
 
 export interface ReplicationListener {

@@ -129,6 +129,27 @@ export async function durablePoint(context: VolumeContext, record: VolumeRecord)
   return [...answers.values()].reduce((highest, vdl) => (vdl > highest ? vdl : highest), record.base)
 }
 
+/** Nodes hear of a durable point 20 ms after the writer knew it, of one whose announcement was lost after a second. */
+const ANNOUNCED_MS_MAX = 1500
+const ANNOUNCED_PAUSE_MS = 10
+
+/**
+ * An LSN that is known to be durable: `at`, waiting a moment for the nodes to hear of it, or the durable point.
+ * @throws VolumeError `ReadPointAhead` when `at` is not durable, `Unreachable`
+ */
+export async function durableAt(context: VolumeContext, record: VolumeRecord, at: Lsn | undefined): Promise<Lsn> {
+  const deadlineMs = context.clock.now() + ANNOUNCED_MS_MAX
+  for (;;) {
+    const head = await durablePoint(context, record)
+    if (at === undefined) return head
+    if (at <= head) return at
+    if (context.clock.now() >= deadlineMs) {
+      throw new VolumeError('ReadPointAhead', `${at} is above the durable point ${head}`)
+    }
+    await context.pause(ANNOUNCED_PAUSE_MS)
+  }
+}
+
 export type ViewState = 'open' | 'expired' | 'closed'
 
 export class VolumeView {
@@ -156,10 +177,7 @@ export class VolumeView {
   static async open(context: VolumeContext, id: VolumeId, at?: Lsn): Promise<VolumeView> {
     const { record } = await readVolume(context.registry, id)
     checkLive(record)
-    const head = await durablePoint(context, record)
-    if (at !== undefined && at > head)
-      throw new VolumeError('ReadPointAhead', `${at} is above the durable point ${head}`)
-    const readPoint = at ?? head
+    const readPoint = await durableAt(context, record, at)
     const lease = `lease-${Math.floor(context.random() * 2 ** 48).toString(16)}`
     const expiresAtMs = Math.floor(context.clock.wallClock()) + LEASE_MS
     await changeVolume(context.registry, id, (volume) =>

@@ -15,7 +15,7 @@ import type { VolumeContext } from './volume-context.ts'
 import { configureAddress, createVolumeGroup } from './volume-groups.ts'
 import { newBranch, newVolume, type VolumeRecord, volumeState } from './volume-record.ts'
 import { addPin, advanceCutoff, expireLeases, removePin } from './volume-retention.ts'
-import { durablePoint, VolumeView } from './volume-view.ts'
+import { durableAt, durablePoint, VolumeView } from './volume-view.ts'
 import { VolumeWriter } from './writer.ts'
 import { writerControl } from './writer-control.ts'
 import { DEFAULT_WRITER_OPTIONS, type WriterOptions } from './writer-options.ts'
@@ -110,10 +110,7 @@ export class Volumes {
   /** @throws VolumeError `ReadPointAhead` for an LSN that is not durable yet, `NotFound` when it is being deleted */
   async #point(parent: VolumeRecord, at: Lsn | undefined): Promise<Lsn> {
     checkLive(parent)
-    const head = await durablePoint(this.#context, parent)
-    if (at !== undefined && at > head)
-      throw new VolumeError('ReadPointAhead', `${at} is above the durable point ${head}`)
-    return at ?? head
+    return durableAt(this.#context, parent, at)
   }
 
   /**

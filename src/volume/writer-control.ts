@@ -5,7 +5,7 @@ import type { VolumeContext } from './volume-context.ts'
 import { configureAddress, createVolumeGroup } from './volume-groups.ts'
 import { volumeState } from './volume-record.ts'
 import { readAt } from './volume-view.ts'
-import type { WriterControl } from './writer.ts'
+import type { WriterControl } from './writer-env.ts'
 
 /** @param epoch of the writer: what it does ends when somebody else has a higher one */
 export function writerControl(context: VolumeContext, id: VolumeId, epoch: number): WriterControl {

@@ -12,53 +12,17 @@
 import type { VolumeState } from '../protocol/calls.ts'
 import { Durability, LSN_ALLOCATION_LIMIT_BYTES } from '../protocol/durability.ts'
 import { invariant, VolumeError } from '../protocol/errors.ts'
-import type { GroupConfig } from '../protocol/group.ts'
 import { type BlockNumber, type GroupIndex, groupIndex, type Lsn, maxLsn } from '../protocol/lsn.ts'
 import type { Ack } from '../protocol/message.ts'
 import { Announcer } from './announcer.ts'
 import { BlockCache } from './block-cache.ts'
-import type { BlockReads } from './block-reads.ts'
 import { aligned, type Change, checkBlock, checkChanges } from './change.ts'
 import { MiniTransaction } from './mini-transaction.ts'
-import type { AckListener, NodeClient } from './node-client.ts'
+import type { AckListener } from './node-client.ts'
 import { Replication } from './replication.ts'
 import { TrimmedRanges } from './trimmed-ranges.ts'
+import type { OpenedVolume, WriterEnv } from './writer-env.ts'
 import type { WriterOptions } from './writer-options.ts'
-
-/** What the writer asks of the side that knows the registry; none of it is on the data path. */
-export interface WriterControl {
-  /** Makes a protection group; resolves with its membership once it can be appended to. */
-  addGroup(group: GroupIndex): Promise<GroupConfig>
-  /** The present membership of a group. */
-  groupConfig(group: GroupIndex): Promise<GroupConfig>
-  /** Tells a node of the epoch in force. */
-  seal(address: string): Promise<void>
-  /** Makes or renews the segment of a node that does not know it. */
-  configure(address: string, config: GroupConfig): Promise<void>
-  /** A block of a group that only an ancestor of this branch has. */
-  readInherited(block: BlockNumber): Promise<Uint8Array>
-}
-
-/** Where an opened volume goes on. */
-export interface OpenedVolume {
-  readonly state: VolumeState
-  readonly vdl: Lsn
-  /** New LSNs are above this. */
-  readonly start: Lsn
-  readonly groups: ReadonlyMap<GroupIndex, { readonly config: GroupConfig; readonly point: Lsn }>
-  /** Groups that only an ancestor has. */
-  readonly inherited: ReadonlySet<GroupIndex>
-  /** The last wall clock time in the log: time never goes back in it. */
-  readonly wallClockMs: number
-}
-
-export interface WriterEnv {
-  readonly client: NodeClient
-  readonly reads: BlockReads
-  readonly control: WriterControl
-  /** Calls back when the program has done what it had to do in this turn. */
-  defer(callback: () => void): void
-}
 
 interface SyncWaiter {
   readonly lsn: Lsn
@@ -331,10 +295,10 @@ export class VolumeWriter implements AckListener {
    * Resolves when everything appended so far is durable on a write quorum of every group it touched.
    * @throws VolumeError `Fenced`, `Closed`: what was not durable may be lost
    */
-  sync(): Promise<Lsn> {
+  async sync(): Promise<Lsn> {
     this.#check()
     const { vdl } = this.#durability
-    if (this.#last <= vdl) return Promise.resolve(vdl)
+    if (this.#last <= vdl) return vdl
     const lsn = this.#last
     return new Promise((resolve, reject) => this.#waiters.push({ lsn, resolve, reject }))
   }
@@ -376,7 +340,7 @@ export class VolumeWriter implements AckListener {
    * The newest content of a block, durable or not. The caller owns the answer.
    * @throws VolumeError `Fenced`, `Closed`, or why no full member of the group could answer
    */
-  read(block: BlockNumber): Promise<Uint8Array> {
+  async read(block: BlockNumber): Promise<Uint8Array> {
     this.#check()
     checkBlock(block)
     this.stats.reads++

@@ -1,0 +1,61 @@
+/** Checks of the larger values that calls carry: what a node stores must be what it seems to be. */
+import type { VolumeState } from './calls.ts'
+import { VolumeError } from './errors.ts'
+import type { GroupConfig } from './group.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
+const isText = (value: unknown): boolean => typeof value === 'string' && value.length > 0
+const hasCounts = (value: unknown, ...names: string[]): boolean =>
+  isFields(value) && names.every((name) => isCount(value[name]))
+const isList = (value: unknown, isItem: (item: unknown) => boolean): boolean =>
+  Array.isArray(value) && value.every(isItem)
+
+function need(holds: boolean, what: string): void {
+  if (!holds) throw new VolumeError('BadRequest', `${what} is missing or malformed`)
+}
+
+/** @throws VolumeError `BadRequest` naming what is wrong */
+export function checkVolumeState(value: VolumeState): VolumeState {
+  const state: unknown = value
+  need(isFields(state), 'state')
+  const numbers = [
+    'volume',
+    'blockBytes',
+    'blocksPerGroup',
+    'epoch',
+    'truncationsFromEpoch',
+    'base',
+    'cutoff',
+    'grantVersion',
+  ]
+  for (const name of numbers) need(hasCounts(state, name), `state.${name}`)
+  need(value.blockBytes >= 16 && value.blockBytes % 16 === 0, 'state.blockBytes')
+  need(value.blocksPerGroup >= 1, 'state.blocksPerGroup')
+  need(
+    isList(value.truncations, (cut) => hasCounts(cut, 'epoch', 'from', 'to')),
+    'state.truncations',
+  )
+  need(isList(value.pins, isCount), 'state.pins')
+  need(value.parent === null || hasCounts(value.parent, 'volume', 'lsn'), 'state.parent')
+  return value
+}
+
+const isMember = (value: unknown): boolean =>
+  isFields(value) &&
+  ['node', 'incarnation', 'zone', 'address'].every((name) => isText(value[name])) &&
+  (value.kind === 'full' || value.kind === 'tail')
+
+/** @throws VolumeError `BadRequest` naming what is wrong */
+export function checkGroupConfig(value: GroupConfig): GroupConfig {
+  const config: unknown = value
+  need(isFields(config) && hasCounts(config, 'group', 'epoch'), 'config')
+  need(isList(value.members, isMember) && value.members.length > 0, 'config.members')
+  const isIndex = (index: unknown): boolean => isCount(index) && (index as number) < value.members.length
+  const isSet = (set: unknown): boolean => isList(set, isIndex) && (set as unknown[]).length > 0
+  need(isList(value.sets, isSet) && value.sets.length > 0, 'config.sets')
+  return value
+}
