@@ -55,6 +55,8 @@ export interface LayerSource {
   readonly grant: Grant
   readonly flushed: Lsn
   readonly completeTo: Lsn
+  /** What shows through the layers. */
+  readonly below: Ancestor | null
   /** A `LayerManifest`, which only storage nodes read. */
   readonly layers: unknown
 }

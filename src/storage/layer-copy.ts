@@ -183,7 +183,7 @@ export class LayerCopy {
     const refs = manifest.refs.map((ref) => ({ ...ref, file: this.#names.get(ref.file) as string }))
     this.#host.quiesce(segment)
     segment.volume.adoptGrant(source.grant)
-    segment.rebuilt({ ...manifest, refs }, source.flushed, source.completeTo)
+    segment.rebuilt({ ...manifest, refs }, source.flushed, source.completeTo, source.below)
     this.#state = 'done'
   }
 }

@@ -161,7 +161,11 @@ export class NodeCalls {
       if (segment === undefined) segment = this.#node.addSegment(volume, config, below, !create)
       else {
         segment.adopt(config)
-        if (below === null && segment.below !== null && volume.state.parent === null) segment.detached()
+        if (below === null && segment.below !== null && volume.state.parent === null) {
+          // It joined while the branch was detached: what it does not hold itself the others do.
+          if (segment.kind === 'tail') segment.detached()
+          else this.#node.repairs.rebuild(segment)
+        }
       }
       return { value: segment.report() }
     },
@@ -193,6 +197,7 @@ export class NodeCalls {
         grant: { cutoff, pins, grantVersion },
         flushed: segment.flushed,
         completeTo: segment.flushed,
+        below: segment.below,
         layers: segment.layers.toManifest(),
       }
       return { value: source }

@@ -100,17 +100,20 @@ export class Segment {
     invariant(own !== undefined, 'a segment is made for a member of its group')
     makeSegmentFolder(host.disk, segmentFolder(volume.state.volume, config.group))
     const { base } = volume.state
+    // What a branch had of its ancestor before it was detached lies below its base, in layers that must be copied
+    // first: a peer's log may reach down to the base, and would pass for all there is.
+    const from = suspect && own.kind === 'full' && below === null ? ZERO_LSN : base
     const segment = new Segment(host, volume, config.group, {
       format: 1,
       kind: own.kind,
       config,
       below,
       suspect,
-      flushed: base,
+      flushed: from,
       completeTo: suspect ? ZERO_LSN : base,
       ignoredLog: null,
       // What a branch shows of its ancestor is below its own layers.
-      layers: { ...LayerSet.emptyManifest(), flushedTo: base },
+      layers: { ...LayerSet.emptyManifest(), flushedTo: from },
     })
     segment.persist()
     return segment
@@ -431,9 +434,11 @@ export class Segment {
   /**
    * Copied layers take the place of the old ones.
    * @param flushed what the source had in layers
+   * @param below what shows through them
    */
-  rebuilt(layers: LayerManifest, flushed: Lsn, completeTo: Lsn): void {
+  rebuilt(layers: LayerManifest, flushed: Lsn, completeTo: Lsn, below: Ancestor | null): void {
     this.layers.replace(layers)
+    this.#below = below
     this.generation++
     if (!this.#reloadMemtable(flushed)) {
       // What it acknowledged above is gone with its memory.
