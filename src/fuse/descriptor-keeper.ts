@@ -7,6 +7,9 @@
  * the keeper is gone, and the server then unmounts (`keeperGone`). A server that ends with status 0 has unmounted; any
  * other end is a death, and the next one is started.
  *
+ * The keeper must never touch what it keeps, or it waits for a server that it would have to start. That includes starting
+ * a program in a folder of the mount: Node stands still until the child has gone there.
+ *
  * What a new server must have: every change the old one answered. That is so when the old one answered only what was
  * durable (`answerWhen: 'durable'`), or was told to stop and made everything durable first (SIGTERM, status 75). After
  * any other death the engine's memory may hold what the files have lost, and the engine has to be restarted with it;
@@ -46,6 +49,8 @@ export interface KeeperOptions {
   readonly command: readonly [program: string, ...args: string[]]
   readonly env?: NodeJS.ProcessEnv
   readonly device?: string
+  /** What the server prints is thrown away, instead of shown with ours. */
+  readonly quiet?: boolean
   /** Whether a successor is to be started. @defaultValue always */
   readonly onDeath?: (death: Death) => boolean | Promise<boolean>
   readonly onStart?: (child: ChildProcess, generation: number) => void
@@ -110,9 +115,10 @@ export class DescriptorKeeper {
   #startServer(): void {
     const [program, ...args] = this.#options.command
     const handed: HandedDescriptor = { fd: CHILD_FD, path: this.path, generation: this.#generation }
+    const output = this.#options.quiet === true ? 'ignore' : 'inherit'
     const child = spawn(program, args, {
       env: { ...(this.#options.env ?? process.env), [VARIABLE]: JSON.stringify(handed) },
-      stdio: ['pipe', 'inherit', 'inherit', this.#fd],
+      stdio: ['pipe', output, output, this.#fd],
     })
     this.#server = child
     // A program that cannot be started says so by an error alone, and one that was by its exit.

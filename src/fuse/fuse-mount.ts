@@ -42,6 +42,11 @@ export class FuseMount {
     }
   }
 
+  /** For a successor on the same descriptor: answers what it was asked, makes everything durable, leaves the mount. */
+  leave(): Promise<void> {
+    return this.#device.leave()
+  }
+
   /** At once: every request, and who waits for one, gets ENOTCONN. The dead mount stays in its place. */
   abort(): void {
     this.#device.close()

@@ -7,7 +7,13 @@
  * has no name, no handle and no mapping left. The files that had lost their names before already are pinned from the
  * start.
  */
-import type { Attributes, ByteName, FileOperations, Ino } from '../filesystem/file-operations.ts'
+import {
+  type Attributes,
+  type ByteName,
+  type FileOperations,
+  FileType,
+  type Ino,
+} from '../filesystem/file-operations.ts'
 import { after, type Eventual } from './eventual.ts'
 
 export class InheritedFiles {
@@ -23,7 +29,11 @@ export class InheritedFiles {
   /** Before the name is removed, or replaced by another file. */
   beforeLoss(parent: Ino, name: ByteName): Eventual<void> {
     const found = this.#find(parent, name)
-    if (found === undefined || found.links > (isDirectory(found) ? 2 : 1) || this.#pinned.has(found.ino)) return
+    if (found === undefined || this.#pinned.has(found.ino)) return
+    // The others are opened without us: links not at all, devices and pipes in the kernel alone.
+    const type = found.mode & FileType.MASK
+    if (type !== FileType.REGULAR && type !== FileType.DIRECTORY) return
+    if (found.links > (type === FileType.DIRECTORY ? 2 : 1)) return
     return after(this.#files.open(found.ino), () => {
       this.#pinned.add(found.ino)
     })
@@ -45,5 +55,3 @@ export class InheritedFiles {
     return this.#files.release(file)
   }
 }
-
-const isDirectory = ({ mode }: Attributes): boolean => (mode & 0o170000) === 0o040000

@@ -7,6 +7,7 @@
  */
 import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
+import type { FileOperations } from '../filesystem/file-operations.ts'
 import { Answer } from './answer.ts'
 import { ANSWER_BYTES, RECEIVE_BYTES } from './init.ts'
 import { IN_HEADER_BYTES } from './kernel-abi.ts'
@@ -50,6 +51,7 @@ export class FuseDevice {
   /** Kept when the kernel has no more requests, nor ever will. Until then the process stays alive. */
   readonly ended: Promise<EndReason>
   readonly #fd: number
+  readonly #files: FileOperations
   readonly #answerBytes = new NativeBytes(ANSWER_BYTES)
   readonly #watch: ReadableWatch
   readonly #waitingMax: number
@@ -57,7 +59,8 @@ export class FuseDevice {
   readonly #spare: ReceiveBuffer[] = []
   readonly #end: (reason: EndReason) => void
   #buffer = receiveBuffer()
-  #state: 'serving' | 'full' | 'ended' = 'serving'
+  #state: 'serving' | 'full' | 'leaving' | 'ended' = 'serving'
+  #onLeft: () => void = () => {}
 
   /** Takes over the descriptor, which has to be non-blocking. */
   constructor(fd: number, { waitingMax = WAITING_MAX, ...options }: DeviceOptions) {
@@ -65,6 +68,7 @@ export class FuseDevice {
     this.ended = promise
     this.#end = resolve
     this.#fd = fd
+    this.#files = options.files
     this.#waitingMax = waitingMax
     this.#onFailure = options.onFailure ?? (() => {})
     const answer = new Answer(this.#answerBytes)
@@ -84,6 +88,19 @@ export class FuseDevice {
 
   /** Ends the service; what waits is answered by ENOTCONN when nobody else holds the descriptor. */
   close(): void {
+    this.#finish('closed')
+  }
+
+  /**
+   * Takes no more requests, answers those it has, makes everything durable and closes the descriptor: whoever else holds
+   * it can give it to another server, which loses nothing.
+   */
+  async leave(): Promise<void> {
+    if (this.#state === 'ended') return
+    this.#watch.stop()
+    this.#state = 'leaving'
+    if (this.server.waiting > 0) await new Promise<void>((resolve) => (this.#onLeft = resolve))
+    await this.#files.fsync()
     this.#finish('closed')
   }
 
@@ -138,6 +155,7 @@ export class FuseDevice {
   }
 
   #onAnswered(): void {
+    if (this.#state === 'leaving' && this.server.waiting === 0) this.#onLeft()
     if (this.#state !== 'full' || this.server.waiting >= this.#waitingMax) return
     this.#state = 'serving'
     this.#watch.start()

@@ -70,7 +70,8 @@ export function openDevice(device = DEVICE): number {
 
 /**
  * Mounts what will be served on the descriptor. Answers at once: the kernel's first request waits then. The serving
- * thread must never touch the path itself, since it would wait for its own answer.
+ * process must never touch the path in a way that blocks, since it would wait for its own answer: no `...Sync` on it,
+ * and no `spawn` with its `cwd` there (Node stands still until the child has gone there; let a shell do that).
  */
 export function mountDevice(fd: number, path: string): void {
   const options = [

@@ -374,8 +374,11 @@ describe('a server after another', () => {
     files.link(node, ROOT_INO, 'hard')
     const orphan = files.create(ROOT_INO, 'orphan', 0o644, ROOT).ino
     files.unlink(ROOT_INO, 'orphan')
+    const link = files.symlink(ROOT_INO, 'link', 'file', ROOT).ino
     const kernel = heir(files, [orphan])
     kernel.now({ opcode: Opcode.UNLINK }, 'hard')
+    kernel.now({ opcode: Opcode.UNLINK }, 'link')
+    assert.throws(() => files.getattr(link))
     assert.throws(() => files.release(node), /not open/)
     assert.equal(kernel.now({ opcode: Opcode.GETATTR, node: orphan }, 0, 0, 0n).errno, 0)
     kernel.ask({ opcode: Opcode.BATCH_FORGET }, 2, 0, BigInt(orphan), 1n, 12_345n, 1n)

@@ -1,0 +1,88 @@
+/**
+ * A program that serves a file system through FUSE, for tests and benchmarks:
+ *
+ *   node test/fuse-server.ts [PATH] [--device NODE] [--journal FILE] [--memory] [--cached] [--paged] [--sync-ms N]
+ *
+ * Without PATH it serves what a keeper handed to it. `--journal` keeps the blocks in a file, `--memory` takes the small
+ * file system of the tests. Prints `ready`, and at its end one line of JSON with what it counted. SIGTERM unmounts,
+ * SIGUSR2 leaves for a successor. When its keeper is gone it unmounts.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import type { BlockDevice } from '../src/filesystem/block-device.ts'
+import type { FileOperations, Timestamp } from '../src/filesystem/file-operations.ts'
+import { FileSystem } from '../src/filesystem/file-system.ts'
+import { MemoryDevice } from '../src/filesystem/memory-device.ts'
+import { handedDescriptor, keeperGone, STATUS_REPLACE_ME } from '../src/fuse/descriptor-keeper.ts'
+import { type FuseMount, mountFiles, serveFiles } from '../src/fuse/fuse-mount.ts'
+import { JournalDevice } from './journal-device.ts'
+import { MemoryFiles } from './memory-files.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    device: { type: 'string' },
+    journal: { type: 'string' },
+    memory: { type: 'boolean', default: false },
+    cached: { type: 'boolean', default: false },
+    paged: { type: 'boolean', default: false },
+    'sync-ms': { type: 'string', default: '0' },
+  },
+})
+const syncMs = Number(values['sync-ms'])
+
+function now(): Timestamp {
+  const ms = Date.now()
+  return { seconds: Math.floor(ms / 1000), nanoseconds: (ms % 1000) * 1_000_000 }
+}
+
+async function openFiles(): Promise<FileOperations> {
+  if (values.memory) {
+    const files = new MemoryFiles()
+    if (syncMs > 0) files.waitForSync = () => sleep(syncMs)
+    return files
+  }
+  const journal = values.journal === undefined ? undefined : new JournalDevice(values.journal, { syncMs })
+  const device: BlockDevice = journal ?? new MemoryDevice()
+  if (journal?.isEmpty !== false)
+    await FileSystem.format(device, { now, owner: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 } })
+  return FileSystem.attach(device, { now })
+}
+
+async function start(): Promise<FuseMount> {
+  const files = await openFiles()
+  const options = {
+    isDirect: () => !values.cached,
+    ...(values.paged ? { pageBytesOf: () => 8192 } : {}),
+    onFailure: (what: string, error: unknown) => console.error(`${what}:`, error),
+  }
+  const [path] = positionals
+  if (path !== undefined) {
+    return mountFiles(path, files, { ...options, ...(values.device === undefined ? {} : { device: values.device }) })
+  }
+  const handed = handedDescriptor()
+  if (handed === undefined) throw new Error('a PATH is needed, or a keeper')
+  void keeperGone().then(() => mount.unmount({ releaseMsMax: 1000 }))
+  return serveFiles(handed, files, options)
+}
+
+let mount: FuseMount
+try {
+  mount = await start()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error))
+  process.exit(1)
+}
+let status = 0
+process.on('SIGTERM', () => void mount.unmount({ releaseMsMax: 1000 }))
+process.on('SIGUSR2', () => {
+  status = STATUS_REPLACE_ME
+  void mount.leave()
+})
+console.log('ready')
+const reason = await mount.ended
+const { counts, pageWrites } = mount.server
+const { bySize, byAlignment, ...writes } = pageWrites.counts
+console.log(JSON.stringify({ reason, ...counts, ...writes, bySize: [...bySize], byAlignment: [...byAlignment] }))
+process.exit(status)
