@@ -127,8 +127,6 @@ export class NodeCalls {
 
     summaries: ({ volume, group, above }) => {
       const segment = this.#node.table.need(volume, group)
-      // It may have found out since it was fenced.
-      if (segment.state === 'suspect') throw new VolumeError('SuspectSegment', 'it may have lost some of its log')
       return this.#fromLog(segment, () => {
         const [first] = segment.records(above, 1)
         return {

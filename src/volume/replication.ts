@@ -228,6 +228,8 @@ export class Replication {
     if (status === 'UnknownEpoch') action = this.#env.control.seal(member.address)
     else if (status === 'UnknownSegment') action = this.#env.control.configure(member.address, group.config)
     else if (status === 'StaleMembership') action = this.refresh(group)
+    // A late message can make segments of a volume that was deleted: they never heal, and only the registry knows why.
+    else if (status === 'SuspectSegment') action = this.refresh(group)
     else return
     this.#remedies.set(key, nowMs)
     action.then(

@@ -1,6 +1,7 @@
 /** What a writer asks of registry and nodes outside the data path. */
 import type { VolumeId } from '../protocol/lsn.ts'
 import { readGroup, readVolume } from './registry-cells.ts'
+import { checkLive } from './volume-changes.ts'
 import type { VolumeContext } from './volume-context.ts'
 import { configureAddress, createVolumeGroup } from './volume-groups.ts'
 import { volumeState } from './volume-record.ts'
@@ -14,6 +15,7 @@ export function writerControl(context: VolumeContext, id: VolumeId, epoch: numbe
     addGroup: (group) => createVolumeGroup(context, id, epoch, group),
     groupConfig: async (group) => {
       const { record } = await readVolume(registry, id)
+      checkLive(record)
       return (await readGroup(registry, record.placement, group)).record
     },
     seal: async (address) => {
