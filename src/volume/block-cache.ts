@@ -80,7 +80,7 @@ export class BlockCache {
   }
 
   #slot(): Uint8Array {
-    const perSlab = Math.max(1, Math.floor(SLAB_BYTES / this.#blockBytes))
+    const perSlab = Math.max(1, Math.min(Math.floor(SLAB_BYTES / this.#blockBytes), this.#blocksMax))
     const slab = new Uint8Array(perSlab * this.#blockBytes)
     for (let i = 1; i < perSlab; i++) this.#free.push(slab.subarray(i * this.#blockBytes, (i + 1) * this.#blockBytes))
     return slab.subarray(0, this.#blockBytes)
