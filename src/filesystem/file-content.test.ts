@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Change } from './block-device.ts'
-import { type AllocateMode, type Ino, ROOT_INO, type Timestamp } from './file-operations.ts'
+import { type AllocateMode, type Ino, ino, ROOT_INO, type Timestamp } from './file-operations.ts'
 import { FileSystem } from './file-system.ts'
+import { FsError } from './fs-error.ts'
 import { MemoryDevice } from './memory-device.ts'
+import { ACTS, type Step, startStep } from './tree-history.ts'
+import { describeTree } from './tree-model.ts'
 import { WaitingDevice } from './waiting-device.ts'
 
 let seconds = 1_700_000_000
@@ -90,6 +93,51 @@ describe('a file is a row of bytes', () => {
       )
     })
   }
+})
+
+describe('operations on many files at once, while the device waits', () => {
+  it('leave a file system that is what is in its blocks', async () => {
+    const number = fc.nat(1000)
+    const step: fc.Arbitrary<Step> = fc.record({
+      act: fc.constantFrom(...ACTS),
+      pick: fc.tuple(number, number, number, number),
+      offset: fc.nat(200_000),
+      length: fc.nat(20_000),
+    })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 20, maxLength: 100, size: 'max' }),
+        fc.infiniteStream(fc.nat(100)),
+        async (steps, order) => {
+          const device = new WaitingDevice()
+          const system = await fresh(device)
+          const next = (): number => order.next().value as number
+          const inos = [ROOT_INO, ...Array.from({ length: 12 }, (_, i) => ino(i + 5))]
+          for (const name of ['a', 'x', 'y']) await system.mkdir(ROOT_INO, name, 0o700, OWNER)
+          for (const name of ['b', 'f', 'g', 'h'])
+            await system.write(await newFile(system, name), 5, Buffer.alloc(9000, 1))
+          device.isSlow = () => next() % 2 === 0
+          // What each answers depends on the order: only the whole is looked at.
+          const done = Promise.allSettled(steps.map(async (taken) => startStep(system, inos, taken)))
+          let isDone = false
+          done.then(() => (isDone = true)).catch(() => undefined)
+          while (!isDone) {
+            if (device.waiting > 0) device.release(next() % device.waiting)
+            await new Promise((resolve) => setImmediate(resolve))
+            assert.deepEqual(system.check(), [])
+          }
+          for (const outcome of await done) {
+            if (outcome.status === 'rejected') assert.ok(outcome.reason instanceof FsError, String(outcome.reason))
+          }
+          device.isSlow = () => false
+          const again = await FileSystem.attach(device, { now })
+          assert.deepEqual(again.check(), [])
+          assert.equal(await describeTree(again), await describeTree(system))
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
 })
 
 describe('operations on one file, while the device waits', () => {

@@ -39,6 +39,21 @@ class RememberingDevice extends MemoryDevice {
   }
 }
 
+/** Lets every other change and read wait: what was planned is taken back, and done again. */
+class HesitatingDevice extends MemoryDevice {
+  whileWaiting: () => void = () => undefined
+  #calls = 0
+
+  override prepare(changes: readonly Change[]): Promise<void> | undefined {
+    return changes.length > 0 && this.#calls++ % 2 === 0 ? Promise.resolve().then(this.whileWaiting) : undefined
+  }
+
+  override read(block: BlockNumber): Uint8Array | Promise<Uint8Array> {
+    const bytes = super.read(block)
+    return this.#calls++ % 3 === 0 ? Promise.resolve(bytes) : bytes
+  }
+}
+
 async function formatted<T extends MemoryDevice>(device: T, capacityBytes = 2 ** 40): Promise<T> {
   await FileSystem.format(device, { now, capacityBytes })
   return device
@@ -70,6 +85,21 @@ describe('a file system is what its model is', () => {
         assert.deepEqual(system.check(), [])
       }),
       { numRuns: 120 },
+    )
+  })
+
+  it('when the device lets it wait, with nothing changed meanwhile', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 120, size: 'max' }), async (steps) => {
+        const device = await formatted(new HesitatingDevice(), 200 * 65_536)
+        const system = await FileSystem.attach(device, { now })
+        const model = new TreeModel()
+        device.whileWaiting = () => assert.deepEqual(system.check(), [])
+        for (const taken of steps) await takeStep(system, model, taken)
+        assert.equal(await describeTree(system), model.describe())
+        assert.equal(await describeTree(await FileSystem.attach(device, { now })), model.describe())
+      }),
+      { numRuns: 40 },
     )
   })
 

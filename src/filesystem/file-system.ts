@@ -111,7 +111,7 @@ export class FileSystem implements FileOperations {
       change.size !== undefined
         ? this.#writing(() => this.#content.resize(inode, change.size as number, apply))
         : this.#metadata.change((transaction) => {
-            this.#metadata.inode(target)
+            if (inode.isFreed) throw new FsError('ENOENT', `inode ${target} was removed`)
             this.#metadata.inodes.change(transaction, inode)
             apply()
           })

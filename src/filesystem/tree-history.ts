@@ -135,6 +135,43 @@ export async function takeStep(system: FileSystem, model: TreeModel, step: Step)
   }
 }
 
+/** One step without a model, on any of `inos`: it may well be refused. */
+export async function startStep(system: FileSystem, inos: readonly Ino[], step: Step): Promise<unknown> {
+  const { act, pick, offset, length } = step
+  const [one, other] = [choose(inos, pick[0]), choose(inos, pick[1])]
+  const [name, newName] = [choose(NAMES, pick[2]), choose(NAMES, pick[3])]
+  switch (act) {
+    case 'create':
+      return system.create(one, name, 0o640, OWNER)
+    case 'mkdir':
+      return system.mkdir(one, name, 0o700, OWNER)
+    case 'symlink':
+      return system.symlink(one, name, newName, OWNER)
+    case 'mknod':
+      return system.mknod(one, name, FileType.REGULAR | 0o600, OWNER)
+    case 'link':
+      return system.link(other, one, name)
+    case 'unlink':
+      return system.unlink(one, name)
+    case 'rmdir':
+      return system.rmdir(one, name)
+    case 'rename':
+      return system.rename(one, name, other, newName, choose(RENAMES, offset))
+    case 'chmod':
+      return system.setattr(one, { mode: length & 0o777 })
+    case 'write':
+      return system.write(one, offset, Buffer.alloc(length, 1))
+    case 'truncate':
+      return system.setattr(one, { size: offset })
+    case 'allocate':
+      return system.fallocate(one, choose(ALLOCATIONS, pick[2]), offset, length)
+    case 'open':
+      return system.open(one, pick[2] % 2 === 0)
+    case 'release':
+      return system.release(one)
+  }
+}
+
 /** After a restart nothing is open, and what had no name is gone. */
 export function restarted(model: TreeModel): void {
   for (const node of model.nodes) {
