@@ -134,9 +134,8 @@ export const OpenFlag = {
 
 /** This WRITE comes from the page cache (mmap), not from a write(2). */
 export const WRITE_CACHE = 1 << 0
-
-/** `fuse_fsync_in.fsync_flags`: data and size, not the times. */
-export const FSYNC_DATA_ONLY = 1 << 0
+/** Who writes may not keep the file's set-user-ID and set-group-ID. With direct I/O the server has to see to it. */
+export const WRITE_KILL_PRIVILEGES = 1 << 2
 
 /** Bits of fallocate(2). */
 export const Fallocate = { KEEP_SIZE: 1, PUNCH_HOLE: 2, ZERO_RANGE: 16 } as const
@@ -144,7 +143,9 @@ export const Fallocate = { KEEP_SIZE: 1, PUNCH_HOLE: 2, ZERO_RANGE: 16 } as cons
 /** Bits of renameat2(2). */
 export const Rename = { NOREPLACE: 1, EXCHANGE: 2 } as const
 
+export const S_ISUID = 0o4000
 export const S_ISGID = 0o2000
+export const S_IXGRP = 0o010
 
 /** A message of ours that answers no request: `unique` is 0 and this is in the place of the error. */
 export const NOTIFY_RESEND = 7

@@ -140,9 +140,6 @@ export class Request {
     if (end > this.#length) throw new MalformedRequest(`a write of ${this.size} bytes in a message of ${this.#length}`)
     return this.bytes.subarray(WRITE_DATA_AT, end)
   }
-  get fsyncFlags(): number {
-    return this.#u32(BODY + 8)
-  }
   get whence(): number {
     return this.#u32(BODY + 16)
   }

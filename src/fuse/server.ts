@@ -22,11 +22,20 @@ import { type Answer, entriesMax } from './answer.ts'
 import { type AnswerWhen, after, type Eventual, settled } from './eventual.ts'
 import { InheritedFiles } from './inherited-files.ts'
 import { negotiate } from './init.ts'
-import { Opcode, OpenAnswer, OpenFlag, opcodeName, UNIQUE_RESEND_HIGH, WRITE_CACHE } from './kernel-abi.ts'
+import {
+  Opcode,
+  OpenAnswer,
+  OpenFlag,
+  opcodeName,
+  UNIQUE_RESEND_HIGH,
+  WRITE_CACHE,
+  WRITE_KILL_PRIVILEGES,
+} from './kernel-abi.ts'
 import { NameRequests } from './name-requests.ts'
 import { type PageBytesOf, PageWrites } from './page-writes.ts'
 import type { Request } from './request.ts'
 import { allocateMode, attributeChange, Refused } from './request-values.ts'
+import { WritePrivileges } from './write-privileges.ts'
 
 const { EIO, ENOSYS, EPROTO } = constants.errno
 
@@ -79,20 +88,26 @@ export class FuseServer {
   readonly #generation: number
   readonly #inherited: InheritedFiles | undefined
   readonly #names: NameRequests
+  readonly #privileges: WritePrivileges
   readonly #answerWhen: AnswerWhen
   readonly #table: readonly (Handler | undefined)[]
   #waiting = 0
 
   readonly #done: Encode<unknown> = (low, high) => this.#answer.done(low, high)
-  readonly #entry: Encode<Attributes> = (low, high, value) =>
+  readonly #entry: Encode<Attributes> = (low, high, value) => {
+    this.#privileges.note(value)
     this.#answer.entry(low, high, value, this.#validSeconds(value.ino))
-  readonly #attributes: Encode<Attributes> = (low, high, value) =>
+  }
+  readonly #attributes: Encode<Attributes> = (low, high, value) => {
+    this.#privileges.note(value)
     this.#answer.attributes(low, high, value, this.#validSeconds(value.ino))
+  }
   readonly #target: Encode<ByteName> = (low, high, value) => this.#answer.target(low, high, value)
   readonly #space: Encode<Statistics> = (low, high, value) => this.#answer.space(low, high, value)
   readonly #data: Encode<Uint8Array> = (low, high, value) => this.#answer.data(low, high, value)
   readonly #written: Encode<number> = (low, high, value) => this.#answer.written(low, high, value)
   readonly #created: Encode<Attributes> = (low, high, value) => {
+    this.#privileges.note(value)
     const valid = this.#validSeconds(value.ino)
     this.#answer.created(low, high, value, valid, this.#generation, this.#openFlags(value))
   }
@@ -107,6 +122,7 @@ export class FuseServer {
     this.#answerWhen = options.answerWhen ?? 'done'
     this.#inherited = this.#generation > 0 ? new InheritedFiles(options.files, options.inherited ?? []) : undefined
     this.#names = new NameRequests(options.files, this.#inherited)
+    this.#privileges = new WritePrivileges(options.files)
     this.pageWrites = new PageWrites(options.pageBytesOf)
     this.#table = this.#handlers()
   }
@@ -150,13 +166,18 @@ export class FuseServer {
   }
 
   #write(request: Request, low: number, high: number): Promise<void> | undefined {
-    const { node, offset, data } = request
+    const { node, offset, data, writeFlags } = request
     const isSynchronous = request.isSynchronous || this.#answerWhen === 'durable'
-    const count = this.pageWrites.allow(node, offset, data.length, (request.writeFlags & WRITE_CACHE) !== 0)
+    const count = this.pageWrites.allow(node, offset, data.length, (writeFlags & WRITE_CACHE) !== 0)
     if (count === 0 && data.length > 0) {
       throw new FsError('EIO', `inode ${node}: ${data.length} bytes at ${offset} are no whole pages`)
     }
-    const written = this.#files.write(node, offset, count < data.length ? data.subarray(0, count) : data)
+    const allowed = count < data.length ? data.subarray(0, count) : data
+    const dropped = (writeFlags & WRITE_KILL_PRIVILEGES) === 0 ? undefined : this.#privileges.drop(node)
+    const written =
+      dropped === undefined
+        ? this.#files.write(node, offset, allowed)
+        : dropped.then(() => this.#files.write(node, offset, allowed))
     if (!(written instanceof Promise)) {
       if (isSynchronous) this.#reply(Opcode.WRITE, low, high, this.#durable(written), this.#written)
       else {
@@ -197,12 +218,10 @@ export class FuseServer {
       answers(opcode, () => files.fsync(), this.#done)
     }
     answers(Opcode.OPENDIR, ({ node }) => this.#open(node, false), this.#opened)
-    const opens = (request: Request) => this.#open(request.node, (request.openFlags & OpenFlag.TRUNC) !== 0)
-    // Nothing is changed by most; only those that truncate wait for durability.
+    const truncates = (request: Request) => (request.openFlags & OpenFlag.TRUNC) !== 0
     answers(
       Opcode.OPEN,
-      (request) =>
-        (request.openFlags & OpenFlag.TRUNC) === 0 ? opens(request) : settled(files, this.#answerWhen, opens(request)),
+      (request) => (truncates(request) ? this.#openEmpty(request) : this.#open(request.node, false)),
       this.#opened,
     )
     for (const opcode of [Opcode.RELEASE, Opcode.RELEASEDIR]) {
@@ -240,6 +259,15 @@ export class FuseServer {
     // has to die is freed by closing the descriptor.
     table[Opcode.INTERRUPT] = () => {}
     return table
+  }
+
+  #openEmpty({ node, uid }: Request): Eventual<Attributes> {
+    const dropped = uid === 0 ? undefined : this.#privileges.drop(node)
+    return settled(
+      this.#files,
+      this.#answerWhen,
+      after(dropped, () => this.#open(node, true)),
+    )
   }
 
   #open(node: Ino, truncates: boolean): Eventual<Attributes> {
