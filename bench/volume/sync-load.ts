@@ -24,8 +24,18 @@ export function change(block: Uint8Array, parts = 1): void {
   }
 }
 
+/** What each volume's clients wrote last: the next round goes on from there. */
+const written = new WeakMap<VolumeWriter, Uint8Array[][]>()
+
+function blocksOf(writer: VolumeWriter, number: number): Uint8Array[] {
+  const all = written.get(writer) ?? []
+  written.set(writer, all)
+  all[number] ??= Array.from({ length: BLOCKS_PER_CLIENT }, () => new Uint8Array(BLOCK_BYTES))
+  return all[number]
+}
+
 async function client(writer: VolumeWriter, number: number, until: number, times: number[]): Promise<void> {
-  const blocks = Array.from({ length: BLOCKS_PER_CLIENT }, () => new Uint8Array(BLOCK_BYTES))
+  const blocks = blocksOf(writer, number)
   for (let i = 0; performance.now() < until; i++) {
     const bytes = blocks[i % BLOCKS_PER_CLIENT] as Uint8Array
     change(bytes)
