@@ -14,7 +14,7 @@ export function writerDevice(writer: VolumeWriter): BlockDevice {
   return {
     blockBytes: writer.volume.blockBytes,
     readOnly: false,
-    read: (block): Eventual<Uint8Array> => writer.read(block),
+    read: (block): Eventual<Uint8Array> => writer.known(block) ?? writer.read(block),
     prepare: (changes) => writer.prepare(changes),
     append: (changes) => writer.append(changes),
     sync: () => writer.sync(),

@@ -341,24 +341,41 @@ export class VolumeWriter implements AckListener {
    * @throws VolumeError `Fenced`, `Closed`, or why no full member of the group could answer
    */
   async read(block: BlockNumber): Promise<Uint8Array> {
-    this.#check()
-    checkBlock(block)
+    const known = this.known(block)
+    if (known !== undefined) return known
     this.stats.reads++
     return this.#readNewest(block, 0)
   }
 
-  /** What is known here counts: storage nodes have not heard of it, or are not asked at an LSN that shows it. */
-  #readNewest(block: BlockNumber, tries: number): Promise<Uint8Array> {
-    const cached = this.#cache.get(block)
-    if (cached !== undefined) {
+  /**
+   * The newest content of a block, when it is known without asking a storage node. The caller owns the answer.
+   * @throws VolumeError `Fenced`, `Closed`, `BadRequest`
+   */
+  known(block: BlockNumber): Uint8Array | undefined {
+    this.#check()
+    checkBlock(block)
+    const known = this.#known(block)
+    if (known !== undefined) {
+      this.stats.reads++
       this.stats.cacheHits++
-      return Promise.resolve(cached.bytes.slice())
     }
-    const target = this.#replication.groups.get(this.groupOf(block))
-    if (this.#trimmed.has(block)) return Promise.resolve(new Uint8Array(this.#volume.blockBytes))
-    if (target !== undefined) return this.#readStored(block, tries)
-    if (this.#inherited.has(this.groupOf(block))) return this.#env.control.readInherited(block)
-    return Promise.resolve(new Uint8Array(this.#volume.blockBytes))
+    return known
+  }
+
+  /** What storage nodes have not heard of, or are not asked for at an LSN that shows it; and groups that are not there. */
+  #known(block: BlockNumber): Uint8Array | undefined {
+    const cached = this.#cache.get(block)
+    if (cached !== undefined) return cached.bytes.slice()
+    const group = this.groupOf(block)
+    const isStored = this.#replication.groups.has(group) || this.#inherited.has(group)
+    return isStored && !this.#trimmed.has(block) ? undefined : new Uint8Array(this.#volume.blockBytes)
+  }
+
+  #readNewest(block: BlockNumber, tries: number): Promise<Uint8Array> {
+    const known = this.#known(block)
+    if (known !== undefined) return Promise.resolve(known)
+    if (this.#replication.groups.has(this.groupOf(block))) return this.#readStored(block, tries)
+    return this.#env.control.readInherited(block)
   }
 
   /** Reads a block that is not in the cache, so that its last record is durable. */
