@@ -1,6 +1,7 @@
 /** All mutants. Add one whenever a rule is added, in the file of its house. */
 import type { Mutant } from './mutant.ts'
 import { PROTOCOL_MUTANTS } from './protocol.ts'
+import { SEED_MUTANTS } from './seeds.ts'
 import { STORAGE_MUTANTS } from './storage.ts'
 
-export const MUTANTS: readonly Mutant[] = [...PROTOCOL_MUTANTS, ...STORAGE_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...PROTOCOL_MUTANTS, ...STORAGE_MUTANTS, ...SEED_MUTANTS]

@@ -63,7 +63,9 @@ export function runMutant(mutant: Mutant, msMax = RUN_MS_MAX): Promise<MutantRun
       clearTimeout(limit)
       const applied = output.includes(`${APPLIED} ${mutant.name}\n`)
       const failures = failuresIn(output)
-      const noticed = hung || (failures ?? 0) > 0
+      // Seeds that hang are stopped and counted one by one: all of them together may just be slow.
+      const hangs = hung && mutant.runner.kind === 'test'
+      const noticed = hangs || (failures ?? 0) > 0
       if (!applied) resolve({ verdict: 'not applied', output })
       else if (!hung && failures === undefined) resolve({ verdict: 'not applied', output: `it broke down:\n${output}` })
       else resolve({ verdict: noticed ? 'noticed' : 'survived', output })

@@ -8,7 +8,7 @@ import { formatGroupRecord, parseGroupRecord } from './group-record.ts'
 import { MemoryRegistry } from './memory-registry.ts'
 import { volumeKey } from './registry.ts'
 import { changeVolume, createGroup, createVolume, readGroup, readVolume } from './registry-cells.ts'
-import { claimEpoch } from './volume-changes.ts'
+import { claimEpoch, recordTruncation } from './volume-changes.ts'
 import { formatVolumeRecord, newBranch, newVolume, parseVolumeRecord, volumeState } from './volume-record.ts'
 
 const hasCode = (code: string) => (error: unknown) => error instanceof VolumeError && error.code === code
@@ -148,5 +148,16 @@ describe('records in the registry', () => {
       new Map([[nodeId('ctail'), { ...(members[5] as (typeof members)[0]), node: nodeId('new') }]]),
     )
     assert.deepEqual(parseGroupRecord(formatGroupRecord(changing)), changing)
+  })
+})
+
+describe('what nodes are told of an epoch', () => {
+  it('comes only once its truncation is recorded: whoever adopted it before would never carry that out', () => {
+    const claimed = claimEpoch(newVolume(volumeId(1), 8192, 100))
+    assert.equal(claimed.epoch, 1)
+    assert.equal(volumeState(claimed, 7).epoch, 0)
+    const recorded = recordTruncation(claimed, { epoch: 1, from: lsn(0), to: lsn(1000) })
+    assert.equal(volumeState(recorded, 8).epoch, 1)
+    assert.equal(volumeState(claimEpoch(recorded), 9).epoch, 1)
   })
 })
