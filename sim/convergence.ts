@@ -213,7 +213,8 @@ function checkAll(world: World): void {
       for (let block = first; block < Math.min(first + world.swarm.blocksPerGroup, world.swarm.blocks); block++)
         blocks.push(block)
       const copies = active.flatMap(({ host, segment }): FullCopy[] => {
-        if (segment?.kind !== 'full') return []
+        // Damage that nobody has read yet is found by the next scrub.
+        if (segment?.kind !== 'full' || host.options.disk.damage().length > 0) return []
         const read = (block: number, at: Lsn) => ({
           data: segment.read(block - first, at, null).bytes ?? new Uint8Array(0),
         })

@@ -78,8 +78,8 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
   quorum({
     name: 'reached by the next highest',
     rule: 'The durable point of a group is the k-th highest SCL.',
-    find: 'values[quorum.atLeast - 1]',
-    replace: 'values[Math.max(0, quorum.atLeast - 2)]',
+    find: 'highest[needed - 1] as number',
+    replace: 'highest[Math.max(0, needed - 2)] as number',
   }),
   record({
     name: 'checksum not compared',

@@ -107,6 +107,9 @@ export class LayerCopy {
   }
 
   #begin(source: LayerSource): void {
+    // Layers that an ancestor shows through are no substitute for those of a detached branch.
+    if (source.below !== null && this.#segment.below === null)
+      throw new VolumeError('Conflict', 'the source has not been detached yet')
     const manifest = parseLayerManifest(source.layers)
     this.#listing = { source, manifest }
     this.#names.clear()
