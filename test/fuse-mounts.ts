@@ -142,12 +142,3 @@ export async function runProgram(
 /** Whether the program is there. */
 export const hasProgram = async (program: string): Promise<boolean> =>
   (await runProgram('/bin/sh', ['-c', `command -v ${program}`])).status === 0
-
-/** Asks again and again; fails after `msMax`. */
-export async function eventually(what: string, holds: () => boolean, msMax = 10_000): Promise<void> {
-  const until = performance.now() + msMax
-  while (!holds()) {
-    if (performance.now() > until) throw new Error(`not within ${msMax} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}

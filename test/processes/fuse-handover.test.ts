@@ -6,7 +6,8 @@ import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Death, DescriptorKeeper } from '../../src/fuse/descriptor-keeper.ts'
 import { mountsAt } from '../../src/fuse/real-mount.ts'
-import { eventually, type Finished, Place, runProgram, SERVER, whyNoMount } from '../fuse-mounts.ts'
+import { type Finished, Place, runProgram, SERVER, whyNoMount } from '../fuse-mounts.ts'
+import { until } from '../waiting.ts'
 
 const skip = whyNoMount() ?? false
 const WRITER = join(import.meta.dirname, '../fuse-writer.ts')
@@ -146,7 +147,7 @@ describe('whoever is killed, nothing is left over', { skip }, () => {
       readdirSync('/proc')
         .map(Number)
         .filter((pid) => pid > 0 && environmentOf(pid).includes(`"path":"${place.path}"`))
-    await eventually('a server', () => servers().length === 1)
+    await until('a server', () => servers().length === 1)
     const made = await runProgram('sh', ['-c', 'echo x > file && cat file'], { cwd: place.path })
     assert.equal(made.output, 'x\n')
     const [keeperPid = 0] = pids()
@@ -167,7 +168,7 @@ describe('whoever is killed, nothing is left over', { skip }, () => {
     const { keeper, keeperPid, serverPid } = await started(place)
     process.kill(keeperPid, 'SIGKILL')
     await keeper
-    await eventually('the server ends', () => !isAlive(serverPid))
+    await until('the server ends', () => !isAlive(serverPid))
     assert.equal(mountsAt(place.path), 0)
   })
 
@@ -177,7 +178,7 @@ describe('whoever is killed, nothing is left over', { skip }, () => {
     process.kill(serverPid, 'SIGKILL')
     process.kill(keeperPid, 'SIGKILL')
     await keeper
-    await eventually('no server', () => servers().length === 0)
+    await until('no server', () => servers().length === 0)
     const next = await DescriptorKeeper.start({
       path: place.path,
       command: [process.execPath, SERVER, '--memory'],

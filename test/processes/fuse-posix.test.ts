@@ -4,9 +4,11 @@ import { mkdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { hasProgram, Place, runProgram, startServer, whyNoMount } from '../fuse-mounts.ts'
+import { printedSeed } from '../waiting.ts'
 
 const skip = whyNoMount() ?? false
 const CHECKS = join(import.meta.dirname, '../posix-checks.ts')
+const EXERCISER = join(import.meta.dirname, '../file-exerciser.ts')
 const ROOT = join(import.meta.dirname, '../..')
 /** Of statfs: ext2, ext3, ext4. */
 const EXT_MAGIC = 0xef53
@@ -28,6 +30,24 @@ describe('POSIX', { skip }, () => {
       const [expected, answered] = [await answersOf(disk), await answersOf(place.path)]
       assert.deepEqual(answered, expected)
       t.diagnostic(`${Object.keys(expected).length} questions`)
+      assert.equal((await server.end()).status, 0)
+    })
+  }
+})
+
+describe('random operations on a file', { skip }, () => {
+  for (const mode of ['direct', 'cached']) {
+    it(mode, async () => {
+      using place = new Place()
+      await using server = await startServer(place.path, ...(mode === 'cached' ? ['--cached'] : []))
+      const seed = printedSeed(`file exerciser, ${mode}`)
+      const { status, output } = await runProgram(process.execPath, [
+        EXERCISER,
+        join(place.path, 'file'),
+        '2000',
+        `${seed}`,
+      ])
+      assert.equal(status, 0, output)
       assert.equal((await server.end()).status, 0)
     })
   }
