@@ -158,11 +158,21 @@ export class Volumes {
     if (record.parent === null) return
     const { parent } = record
     const ancestors = await lineage(registry, record)
-    for (const group of inheritedGroups(ancestors)) {
-      if (record.groups.get(group) !== 'active') await createVolumeGroup(this.#context, id, record.epoch, group)
-      await this.#materialise(id, record.placement, group)
+    const done = new Set<GroupIndex>()
+    for (let isDetached = false; !isDetached; ) {
+      const { record: present } = await readVolume(registry, id)
+      for (const group of new Set([...inheritedGroups(ancestors), ...present.groups.keys()])) {
+        if (done.has(group)) continue
+        if (present.groups.get(group) !== 'active') await createVolumeGroup(this.#context, id, record.epoch, group)
+        await this.#materialise(id, record.placement, group)
+        done.add(group)
+      }
+      // A group that the writer has made meanwhile shows its ancestor, too.
+      await changeVolume(registry, id, (volume) => {
+        isDetached = [...volume.groups.keys()].every((group) => done.has(group))
+        return isDetached ? detachParent(volume) : volume
+      })
     }
-    await changeVolume(registry, id, detachParent)
     await changeVolume(registry, parent.volume, (volume) => removePin(volume, volumeName(id)))
     await this.#refreshNodes(id)
   }
