@@ -137,7 +137,7 @@ describe('namespaces of an ordinary user', { skip }, () => {
   const inNamespaces = (place: Place, device: string, { uid }: { readonly uid?: number }): Promise<Finished> => {
     const server = `"${process.execPath}" "${SERVER}" "${place.path}" --device "${device}"`
     const script =
-      `${server} & server=$!; for i in $(seq 100); do grep -q borealis /proc/self/mountinfo && break; sleep 0.1; done; ` +
+      `${server} & server=$!; for i in $(seq 100); do grep -q " ${place.path} " /proc/self/mountinfo && break; sleep 0.1; done; ` +
       `echo content > "${place.path}/file" && cat "${place.path}/file" && stat -c %u "${place.path}/file"; kill $server; wait $server`
     const args = ['--user', '--map-current-user', '--keep-caps', '--mount', 'sh', '-c', script]
     return runProgram('unshare', args, {
