@@ -16,7 +16,7 @@ export interface SourceFile {
 const BLOCK_COMMENT = /\/\*[\s\S]*?\*\//g
 /** `//` after a space or at the start of a line: `https://` in a string is not one. */
 const LINE_COMMENT = /(?<=^|\s)\/\/.*$/gm
-const IMPORT = /\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g
+const IMPORT = /(?<!['"])\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g
 
 export function parseSource(path: string, text: string): SourceFile {
   const blank = (comment: string): string => comment.replace(/[^\n]/g, ' ')
@@ -34,4 +34,4 @@ export const sourceFiles = (pattern: string): SourceFile[] =>
     .sort()
     .map((path) => parseSource(path, readFileSync(join(root, path), 'utf8')))
 
-export const isTest = (path: string): boolean => path.endsWith('.test.ts')
+export const isTest = (path: string): boolean => path.endsWith('.test.ts') || path.includes('/test/')

@@ -154,8 +154,6 @@ export class Segment {
     }
   }
 
-  // -------------------------------------------------------------- what it is
-
   get state(): SegmentState {
     return this.#state
   }
