@@ -66,8 +66,8 @@ function fail(message) {
 }
 
 /** Runs a program of this repository on the pinned Node in our place: its output, signals and exit status are ours. */
-export function handOver(program, args) {
-  const child = spawn(setUp(), [join(root, program), ...args], { cwd: root, stdio: 'inherit' })
+export function handOver(program, args, { cwd = root } = {}) {
+  const child = spawn(setUp(), [join(root, program), ...args], { cwd, stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => fail(`the pinned Node did not start: ${error.message}`))
   child.on('exit', (status, signal) => process.exit(status ?? 128 + (constants.signals[signal] ?? 0)))

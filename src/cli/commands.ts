@@ -1,0 +1,172 @@
+/** Everything that `borealis` can be told to do, but for `up`. */
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
+import { parseVolumeName } from '../protocol/lsn.ts'
+import { SqliteRegistry } from '../volume/sqlite-registry.ts'
+import { openFleet } from '../volume/tcp-fleet.ts'
+import { type CheckReport, checkVolume } from '../volume/volume-check.ts'
+import { CliError } from './cli-error.ts'
+import { findCluster } from './cluster-record.ts'
+import { ask, NotRunning } from './control-socket.ts'
+import { type Home, passwordFile } from './home.ts'
+import { clearLeftovers } from './leftovers.ts'
+import { lockHome } from './region.ts'
+import { columns, type RegionStatus, statusText } from './region-status.ts'
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`)
+}
+
+export async function down(home: Home): Promise<void> {
+  try {
+    const { pid } = await ask(home, 'status', {})
+    await ask(home, 'down', {})
+    while (isThere(pid)) await pause(20)
+    print('stopped')
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error
+    if (!existsSync(home.region)) return print('nothing runs')
+    const lock = lockHome(home)
+    try {
+      print((await clearLeftovers(home)) > 0 ? 'cleared what was left of a region that was killed' : 'nothing runs')
+    } finally {
+      lock.release()
+    }
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+export async function status(home: Home, json: boolean): Promise<void> {
+  const all = await ask(home, 'status', {})
+  print(json ? JSON.stringify(all, undefined, 2) : statusText(all))
+}
+
+// -------------------------------------------------------------- clusters
+
+export async function createCluster(home: Home, name: string, engineVersion: string | undefined): Promise<void> {
+  await ask(home, 'create', { name, engineVersion }, print)
+  const { host, port } = await writerOf(home, name)
+  print(`cluster ${name} is available at ${host}:${port}: borealis psql ${name}`)
+}
+
+export async function listClusters(home: Home): Promise<void> {
+  const { clusters, instances } = await ask(home, 'status', {})
+  print(
+    columns([
+      ['CLUSTER', 'ENGINE', 'STATUS', 'INSTANCES'],
+      ...clusters.map(({ name, engine, engineVersion, status: now }) => [
+        name,
+        `${engine} ${engineVersion}`,
+        now,
+        instances.filter(({ cluster }) => cluster === name).length,
+      ]),
+    ]),
+  )
+}
+
+export async function deleteCluster(home: Home, name: string): Promise<void> {
+  await ask(home, 'delete', { name }, print)
+  print(`cluster ${name} is deleted`)
+}
+
+function passwordOf(home: Home, name: string): string {
+  try {
+    return readFileSync(passwordFile(home, name), 'utf8').trim()
+  } catch (cause) {
+    throw new CliError(`there is no cluster ${name} in ${home.root}: see borealis cluster list`, { cause })
+  }
+}
+
+export const printPassword = (home: Home, name: string): void => print(passwordOf(home, name))
+
+// -------------------------------------------------------------- connections
+
+interface Writer {
+  readonly host: string
+  readonly port: number
+  readonly master: string
+}
+
+function findWriter({ clusters, instances }: RegionStatus, name: string): Writer | undefined {
+  const cluster = clusters.find((each) => each.name === name)
+  const writer = instances.find((each) => each.cluster === name && each.role === 'writer')
+  return cluster && writer && { host: writer.host, port: writer.port, master: cluster.master }
+}
+
+async function writerOf(home: Home, name: string): Promise<Writer> {
+  const writer = findWriter(await ask(home, 'status', {}), name)
+  if (writer === undefined) throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+  return writer
+}
+
+/** @returns the status of psql */
+export async function psql(home: Home, name: string, args: readonly string[]): Promise<number> {
+  const { host, port, master } = await writerOf(home, name)
+  const root = encodeURIComponent(home.authorityCertificate)
+  const url = `postgresql://${master}@${host}:${port}/postgres?sslmode=verify-full&sslrootcert=${root}`
+  const connection = {
+    PGHOST: host,
+    PGPORT: `${port}`,
+    PGUSER: master,
+    PGPASSWORD: passwordOf(home, name),
+    PGDATABASE: 'postgres',
+    PGSSLMODE: 'verify-full',
+    PGSSLROOTCERT: home.authorityCertificate,
+  }
+  // Ctrl-C is for psql, which ends a query by it.
+  process.on('SIGINT', () => {})
+  const child = spawn('psql', [...args], { stdio: 'inherit', env: { ...process.env, ...connection } })
+  return new Promise((resolve, reject) => {
+    child.once('error', (cause) => {
+      const how = `connect with any client to ${url}, password from borealis cluster password ${name}`
+      reject(new CliError(`psql cannot be started here: install it (postgresql-client), or ${how}`, { cause }))
+    })
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
+  })
+}
+
+// -------------------------------------------------------------- volumes
+
+const DIFFERENCES_SHOWN = 20
+
+function checkText({ blocks, copies, differences, missing, readPoint }: CheckReport): string[] {
+  const lines = differences.slice(0, DIFFERENCES_SHOWN).map(({ block, copies: held }) => {
+    const texts = held.map(({ node, digest }) =>
+      digest === undefined ? `${node} zeros` : `${node} version ${digest.lsn} checksum ${digest.crc.toString(16)}`,
+    )
+    return `block ${block}: ${texts.join(', ')}`
+  })
+  if (differences.length > DIFFERENCES_SHOWN) lines.push(`and ${differences.length - DIFFERENCES_SHOWN} more`)
+  for (const { node, group, error } of missing)
+    lines.push(`group ${group} of ${node} was not compared: ${error.message}`)
+  lines.push(`${blocks} blocks in ${copies} copies at LSN ${readPoint}: ${differences.length} differences`)
+  return lines
+}
+
+/** @returns 0 when all copies were compared and are the same */
+export async function checkCluster(home: Home, name: string): Promise<number> {
+  // Asked first, for its clear word when nothing runs.
+  await ask(home, 'status', {})
+  const registry = SqliteRegistry.open(home.registry)
+  const fleet = openFleet(registry)
+  try {
+    const volume = parseVolumeName(name) ?? (await findCluster(registry, name))?.volume
+    if (volume === undefined || volume === null)
+      throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+    const report = await checkVolume(fleet.context, volume)
+    for (const line of checkText(report)) print(line)
+    return report.differences.length > 0 || report.missing.length > 0 ? 1 : 0
+  } finally {
+    fleet.close()
+    registry.close()
+  }
+}

@@ -1,0 +1,33 @@
+/** What a supervisor or an instance that was killed left behind: processes, and mounts that nobody serves. */
+import { existsSync, readdirSync } from 'node:fs'
+import { mountsAt, placeOf, unmountHere } from '../fuse/real-mount.ts'
+import { endProcessesIn } from '../instance/left-processes.ts'
+import { type Home, mountFolder } from './home.ts'
+import { endAll } from './process-identity.ts'
+import { ProcessList } from './process-list.ts'
+
+/** An instance writes a checkpoint when it stops. */
+const INSTANCE_MS_MAX = 40_000
+const ZONE_MS_MAX = 10_000
+
+/**
+ * Ends and unmounts it. The caller holds the lock of the home, so none of it belongs to a region that runs.
+ * @returns how many processes and mounts there were
+ */
+export async function clearLeftovers(home: Home): Promise<number> {
+  const processes = ProcessList.read(home.state)
+  const of = (kind: string) => processes.filter((each) => each.kind === kind)
+  // In this order: an instance that stops needs its storage.
+  let count = await endAll(of('instance'), INSTANCE_MS_MAX)
+  count += await endAll(of('zone'), ZONE_MS_MAX)
+  if (!existsSync(home.instances)) return count
+  for (const name of readdirSync(home.instances)) {
+    const place = placeOf(mountFolder(home, name))
+    const mounts = mountsAt(place)
+    if (mounts === 0) continue
+    await endProcessesIn(place)
+    for (let i = 0; i < mounts; i++) unmountHere(place)
+    count += mounts
+  }
+  return count
+}

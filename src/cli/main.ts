@@ -1,0 +1,160 @@
+/** `borealis COMMAND`: what was asked for, done; or one line on stderr that says what was wrong and what to do. */
+import { parseArgs } from 'node:util'
+import { nodeOptionsFrom } from '../storage/node-options.ts'
+import { messageOf, UsageError } from './cli-error.ts'
+import { CLUSTER_NAME_RULE, isClusterName } from './cluster-record.ts'
+import {
+  checkCluster,
+  createCluster,
+  deleteCluster,
+  down,
+  listClusters,
+  printPassword,
+  psql,
+  status,
+} from './commands.ts'
+import { ourHome } from './home.ts'
+import { upDetached, upHere } from './up.ts'
+
+const USAGE = `usage: borealis COMMAND
+
+  up [--no-demo] [--detach]       start the region; without --detach it ends with Ctrl-C
+  down                            stop it, losing nothing
+  status [--json]                 everything that runs
+  cluster create NAME [--engine postgres] [--engine-version 17]
+  cluster list
+  cluster delete NAME             with all its data
+  cluster password NAME           of the master user
+  psql NAME [ARGUMENTS]           connect as the master user
+  volume check NAME               compare all copies; status 1 when they differ
+
+Data is in BOREALIS_HOME (~/.borealis). Why something failed, with BOREALIS_DEBUG=1 in detail.`
+
+/** Of the contract, and not built yet. */
+const LATER = ['failover', 'credentials']
+
+type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
+
+/** @throws UsageError */
+function parse<O extends NonNullable<Options>>(args: readonly string[], options: O, names: readonly string[] = []) {
+  let parsed: ReturnType<typeof parseArgs<{ args: string[]; options: O; allowPositionals: true }>>
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (error) {
+    throw new UsageError(messageOf(error).split('. ')[0] ?? '')
+  }
+  const { values, positionals } = parsed
+  const missing = names[positionals.length]
+  if (missing !== undefined) throw new UsageError(`${missing} is missing`)
+  if (positionals.length > names.length) throw new UsageError(`${positionals[names.length]} is one argument too many`)
+  return { values, positionals }
+}
+
+const home = ourHome()
+
+async function up(args: readonly string[]): Promise<void> {
+  const { values } = parse(args, {
+    'no-demo': { type: 'boolean', default: false },
+    detach: { type: 'boolean', default: false },
+    // For tests: small nodes and engines.
+    set: { type: 'string', multiple: true, default: [] },
+    'memory-mib': { type: 'string' },
+  })
+  const memoryMib = values['memory-mib'] === undefined ? undefined : Number(values['memory-mib'])
+  if (memoryMib !== undefined && !(Number.isSafeInteger(memoryMib) && memoryMib > 0))
+    throw new UsageError('--memory-mib is a positive whole number')
+  nodeOptionsFrom(values.set)
+  const options = { home, demo: !values['no-demo'], nodeSettings: values.set, memoryMib }
+  await (values.detach ? upDetached(options) : upHere(options))
+}
+
+async function cluster([what, ...args]: readonly string[]): Promise<void> {
+  switch (what) {
+    case 'create': {
+      const { values, positionals } = parse(
+        args,
+        {
+          engine: { type: 'string', default: 'postgres' },
+          'engine-version': { type: 'string' },
+          readers: { type: 'string', default: '0' },
+        },
+        ['NAME'],
+      )
+      if (values.engine !== 'postgres') throw new UsageError(`--engine ${values.engine}: there is postgres, so far`)
+      if (values.readers !== '0') throw new UsageError('--readers: readers are not built yet')
+      const [name = ''] = positionals
+      if (!isClusterName(name)) throw new UsageError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
+      return createCluster(home, name, values['engine-version'])
+    }
+    case 'list':
+      parse(args, {})
+      return listClusters(home)
+    case 'delete':
+      return deleteCluster(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
+    case 'password':
+      return printPassword(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
+    default:
+      throw new UsageError(`cluster ${what ?? ''}: it is create, list, delete or password`)
+  }
+}
+
+/** @returns the status of this process */
+async function run([command, ...args]: readonly string[]): Promise<number> {
+  switch (command) {
+    case 'up':
+      await up(args)
+      return 0
+    case 'down':
+      parse(args, {})
+      await down(home)
+      return 0
+    case 'status':
+      await status(home, parse(args, { json: { type: 'boolean', default: false } }).values.json === true)
+      return 0
+    case 'cluster':
+      await cluster(args)
+      return 0
+    case 'psql': {
+      const [name, ...rest] = args
+      if (name === undefined || name.startsWith('-')) throw new UsageError('psql: NAME of a cluster is missing')
+      return psql(home, name, rest)
+    }
+    case 'volume': {
+      const [what, ...rest] = args
+      if (what !== 'check') throw new UsageError(`volume ${what ?? ''}: it is check`)
+      return checkCluster(home, parse(rest, {}, ['NAME']).positionals[0] ?? '')
+    }
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(`${USAGE}\n`)
+      return 0
+    case undefined:
+      throw new UsageError('a command is missing')
+    default:
+      throw new UsageError(LATER.includes(command) ? `${command} is not built yet` : `there is no command ${command}`)
+  }
+}
+
+/** Errors of other houses whose message is for people too; everything else is ours to explain. */
+function complain(error: unknown): number {
+  const isUsage =
+    error instanceof UsageError ||
+    (error instanceof Error && 'code' in error && (error.code === 'BadRequest' || error.code === 'UnknownVersion'))
+  const hint = isUsage && error instanceof UsageError ? '; borealis help lists the commands' : ''
+  process.stderr.write(`borealis: ${messageOf(error)}${hint}\n`)
+  if (process.env.BOREALIS_DEBUG === '1' && error instanceof Error) {
+    process.stderr.write(`${error.stack}\n`)
+    for (let { cause } = error; cause instanceof Error; cause = cause.cause)
+      process.stderr.write(`cause: ${cause.stack}\n`)
+  }
+  return isUsage ? 2 : 1
+}
+
+let code: number
+try {
+  code = await run(process.argv.slice(2))
+} catch (error) {
+  code = complain(error)
+}
+process.exit(code)

@@ -1,0 +1,37 @@
+/** The region's authority for TLS: made once, its key private, its certificate for everybody. */
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { type Certified, createAuthority, issueServer } from '../engine/certificates.ts'
+import type { Home } from './home.ts'
+
+const AUTHORITY_DAYS = 3650
+/** Clients refuse more than 825 (Apple's rule, which others follow). A new one is made at every start. */
+const SERVER_DAYS = 820
+
+function writeWhole(path: string, text: string, mode: number): void {
+  writeFileSync(`${path}.tmp`, text, { mode })
+  renameSync(`${path}.tmp`, path)
+}
+
+function authorityOf(home: Home): Certified {
+  // The certificate comes last: with it, both are there.
+  if (!existsSync(home.authorityCertificate)) {
+    const made = createAuthority('Borealis region', { nowMs: Date.now(), days: AUTHORITY_DAYS })
+    writeWhole(home.authorityKey, made.key, 0o600)
+    writeWhole(home.authorityCertificate, made.certificate, 0o644)
+  }
+  return { certificate: readFileSync(home.authorityCertificate, 'utf8'), key: readFileSync(home.authorityKey, 'utf8') }
+}
+
+export interface CertificateFiles {
+  readonly certificate: string
+  readonly key: string
+}
+
+/** Makes a new certificate for a server, beside its other files. */
+export function writeServerCertificate(home: Home, folder: string, address: string): CertificateFiles {
+  const { certificate, key } = issueServer(authorityOf(home), [address], { nowMs: Date.now(), days: SERVER_DAYS })
+  const files = { certificate: `${folder}/server.crt`, key: `${folder}/server.key` }
+  writeWhole(files.certificate, certificate, 0o600)
+  writeWhole(files.key, key, 0o600)
+  return files
+}

@@ -1,0 +1,114 @@
+/** What `borealis status` shows. These names are a contract: more may be added. */
+export interface ClusterStatus {
+  readonly name: string
+  readonly engine: string
+  readonly engineVersion: string
+  readonly status: string
+  readonly volume: {
+    readonly id: string | null
+    readonly epoch: number | null
+    readonly vdl: number | null
+    readonly bytesUsed: number | null
+  }
+  readonly storage: string
+  readonly master: string
+}
+
+export interface InstanceStatus {
+  readonly name: string
+  readonly cluster: string
+  readonly role: 'writer' | 'reader'
+  readonly zone: string
+  readonly state: string
+  /** Why it is recovering, or has failed. */
+  readonly reason: string | null
+  readonly pid: number | null
+  readonly enginePid: number | null
+  readonly host: string
+  readonly port: number
+  readonly lagMs: number
+}
+
+export interface StorageNodeStatus {
+  readonly id: string
+  readonly zone: string
+  readonly state: string
+  readonly pid: number | null
+  readonly address: string
+}
+
+export interface EndpointStatus {
+  readonly name: string
+  readonly cluster: string
+  readonly type: 'writer' | 'reader' | 'custom' | 'instance'
+  readonly host: string
+  readonly port: number
+}
+
+export interface RegionStatus {
+  /** There is none yet. */
+  readonly api: string | null
+  readonly home: string
+  readonly pid: number
+  readonly state: string
+  readonly clusters: readonly ClusterStatus[]
+  readonly instances: readonly InstanceStatus[]
+  readonly storageNodes: readonly StorageNodeStatus[]
+  readonly endpoints: readonly EndpointStatus[]
+}
+
+type Cell = string | number | null
+
+const MIB = 1 << 20
+
+/** Columns as wide as what is in them. */
+export function columns(rows: readonly (readonly Cell[])[]): string {
+  const texts = rows.map((row) => row.map((cell) => (cell === null ? '-' : `${cell}`)))
+  const widths = (texts[0] ?? []).map((_, column) => Math.max(...texts.map((row) => (row[column] ?? '').length)))
+  return texts
+    .map((row) =>
+      row
+        .map((text, column) => text.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+export function statusText({ home, pid, state, clusters, instances, storageNodes }: RegionStatus): string {
+  const mebibytes = (bytes: number | null): string => (bytes === null ? '-' : `${Math.ceil(bytes / MIB)} MiB`)
+  const tables = [
+    `region: ${state}, process ${pid}, ${home}`,
+    columns([
+      ['CLUSTER', 'ENGINE', 'STATUS', 'STORAGE', 'VOLUME', 'EPOCH', 'VDL', 'USED'],
+      ...clusters.map(({ name, engine, engineVersion, status, storage, volume }) => [
+        name,
+        `${engine} ${engineVersion}`,
+        status,
+        storage,
+        volume.id,
+        volume.epoch,
+        volume.vdl,
+        mebibytes(volume.bytesUsed),
+      ]),
+    ]),
+    columns([
+      ['INSTANCE', 'ROLE', 'ZONE', 'STATE', 'PID', 'ENGINE', 'ADDRESS'],
+      ...instances.map(({ name, role, zone, state: now, pid: process, enginePid, host, port }) => [
+        name,
+        role,
+        zone,
+        now,
+        process,
+        enginePid,
+        `${host}:${port}`,
+      ]),
+    ]),
+    columns([
+      ['STORAGE NODE', 'ZONE', 'STATE', 'PID', 'ADDRESS'],
+      ...storageNodes.map(({ id, zone, state: now, pid: process, address }) => [id, zone, now, process, address]),
+    ]),
+  ]
+  const reasons = instances.flatMap(({ name, reason }) => (reason === null ? [] : [`${name}: ${reason}`]))
+  return [...tables, ...(reasons.length > 0 ? [reasons.join('\n')] : [])].join('\n\n')
+}

@@ -1,0 +1,129 @@
+/**
+ * A process that is to run as long as the region does:
+ *
+ *     starting -> running -> restarting -> starting ...
+ *                       \-> stopping -> stopped
+ *
+ * It is started again when it ends by itself, later and later, unless its status says that this makes no sense
+ * (`given-up`). What it prints are lines for us; its complaints go to a log.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, renameSync, statSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { CrashBudget } from '../instance/crash-budget.ts'
+
+export type ProcessState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'given-up'
+
+export interface ProcessOptions {
+  /** A program of ours, and its arguments, found anew for each start. */
+  readonly command: () => Promise<readonly [program: string, ...args: string[]]>
+  readonly log: string
+  readonly onLine: (line: string) => void
+  readonly onStart: (pid: number) => void
+  /** @returns whether another start makes sense */
+  readonly onEnd: (status: number | null) => boolean
+  /** It could not be started, or has ended by itself. */
+  readonly onTrouble: (what: string) => void
+}
+
+/** The one before is kept. */
+const LOG_BYTES_MAX = 16 << 20
+
+function openLog(path: string): number {
+  try {
+    if (statSync(path).size > LOG_BYTES_MAX) renameSync(path, `${path}.1`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  return openSync(path, 'a', 0o600)
+}
+
+export class SupervisedProcess {
+  readonly #options: ProcessOptions
+  readonly #budget = new CrashBudget(Number.POSITIVE_INFINITY)
+  #state: ProcessState = 'stopped'
+  #child: ChildProcess | undefined
+  #timer: NodeJS.Timeout | undefined
+  #starting: Promise<void> = Promise.resolve()
+
+  constructor(options: ProcessOptions) {
+    this.#options = options
+  }
+
+  get state(): ProcessState {
+    return this.#state
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  start(): void {
+    this.#state = 'starting'
+    this.#starting = this.#start().catch((error: unknown) => {
+      this.#ended(null, error instanceof Error ? error.message : String(error))
+    })
+  }
+
+  async #start(): Promise<void> {
+    const command = await this.#options.command()
+    if (this.#state !== 'starting') return
+    const log = openLog(this.#options.log)
+    try {
+      // A session of its own: Ctrl-C in our terminal is for us, and we stop everything in order. Its input is a pipe
+      // that ends with us.
+      const child = spawn(process.execPath, [...command], { stdio: ['pipe', 'pipe', log], detached: true })
+      await once(child, 'spawn')
+      this.#child = child
+    } finally {
+      closeSync(log)
+    }
+    const child = this.#child
+    child.stdin?.on('error', () => {})
+    if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => this.#options.onLine(line))
+    child.once('close', (status, signal) => {
+      this.#child = undefined
+      this.#ended(status, signal === null ? `it ended with status ${status}` : `it was ended by ${signal}`)
+    })
+    this.#options.onStart(child.pid!)
+    // It was asked to stop while it was being started.
+    if (this.#state !== 'starting') child.kill('SIGTERM')
+  }
+
+  /** To be called when it says that it is ready. */
+  ready(): void {
+    if (this.#state === 'starting') this.#state = 'running'
+  }
+
+  #ended(status: number | null, why: string): void {
+    const again = this.#options.onEnd(status)
+    if (this.#state === 'stopping' || this.#state === 'stopped') {
+      this.#state = 'stopped'
+      return
+    }
+    this.#options.onTrouble(why)
+    if (!again) {
+      this.#state = 'given-up'
+      return
+    }
+    this.#state = 'restarting'
+    this.#timer = setTimeout(() => this.start(), this.#budget.crashed(performance.now()))
+  }
+
+  /** In order; after `msMax` at once. Resolves when it is gone. */
+  async stop(msMax: number): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#state = 'stopping'
+    await this.#starting
+    const child = this.#child
+    if (child !== undefined) {
+      const closed = once(child, 'close')
+      child.kill('SIGTERM')
+      const late = setTimeout(() => child.kill('SIGKILL'), msMax)
+      await closed
+      clearTimeout(late)
+    }
+    this.#state = 'stopped'
+  }
+}
