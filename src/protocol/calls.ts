@@ -75,7 +75,7 @@ export interface Calls {
     /** Null: the node is no member (any more), and holds nothing of it. */
     value: SegmentReport | null
   }
-  /** Log above `from` in chain order (attachment: records). */
+  /** Log above `from` in chain order (attachment: records, none when `bytesMax` is 0). */
   pull: {
     argument: {
       volume: VolumeId

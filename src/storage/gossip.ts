@@ -25,6 +25,8 @@ export interface GossipHost {
   readonly peers: PeerCalls
   /** What one answer may carry: it becomes one entry of the log. */
   readonly pullBytesMax: number
+  /** The node takes no log now: then only how far peers are is asked for. */
+  refusesLog(): boolean
   now(): number
   /** Records of a peer arrived: check, log and chain them like any others. */
   received(segment: Segment, records: Uint8Array): void
@@ -122,6 +124,16 @@ export class Gossip {
   }
 
   #ask(): void {
+    try {
+      this.#goOn()
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.code !== 'DiskFull') throw error
+      // A step that cannot be noted is not made, until there is room.
+      this.#pause()
+    }
+  }
+
+  #goOn(): void {
     const segment = this.#segment
     if (this.#epoch !== segment.config.epoch || this.#generation !== segment.generation) {
       this.#state = 'idle'
@@ -149,7 +161,7 @@ export class Gossip {
       volumeEpoch: volume.state.epoch,
       membershipEpoch: segment.config.epoch,
       from: segment.scl,
-      bytesMax: this.#host.pullBytesMax,
+      bytesMax: this.#host.refusesLog() ? 0 : this.#host.pullBytesMax,
     }
     const peer = segment.config.members[member] as Member
     this.#host.peers.call(peer.address, 'pull', argument, (answer) => {

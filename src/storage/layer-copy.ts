@@ -66,6 +66,9 @@ export class LayerCopy {
     this.#file = undefined
     this.#listing = undefined
     if (this.#state === 'done') return
+    // The next try takes new names: what is left of this one would only fill the disk.
+    for (const name of this.#names.values()) this.#host.disk.remove(`${this.#segment.folder}/${name}`)
+    this.#names.clear()
     this.#state = 'waiting'
     this.#notBeforeMs = this.#host.now() + RETRY_MS
   }

@@ -117,8 +117,7 @@ export class NodeCalls {
     seal: ({ state }) => {
       checkVolumeState(state)
       const volume = this.#volume(state.volume)
-      const before = volume.state
-      if (volume.seal(state)) this.#node.sealed(volume, before)
+      if (volume.seal(state, () => this.#node.forgetLogs(state.volume))) this.#node.sealed(volume)
       // Who asks again waits for what only some of the members have: the round that sealing began may have ended
       // before those were sealed, and the next one is seconds away.
       else for (const segment of this.#node.table.of(state.volume)) this.#node.repairs.demand(segment)
@@ -144,10 +143,7 @@ export class NodeCalls {
       }
       let volume = this.#node.table.volumes.get(state.volume)
       if (volume === undefined) volume = this.#node.table.addVolume(state)
-      else {
-        const before = volume.state
-        if (volume.adopt(state)) this.#node.sealed(volume, before)
-      }
+      else if (volume.adopt(state, () => this.#node.forgetLogs(state.volume))) this.#node.sealed(volume)
       let segment = this.#node.table.get(state.volume, config.group)
       const own = config.members.find((member) => member.incarnation === incarnation)
       // No member any more; or one again, of the other kind, without having heard that it was none in between.
@@ -172,7 +168,8 @@ export class NodeCalls {
       const segment = this.#peerSegment(argument)
       return this.#fromLog(segment, () => {
         const { from, bytesMax } = argument
-        const records = from >= segment.log.from ? segment.records(from, Math.min(bytesMax, PULL_BYTES_MAX)) : []
+        const records =
+          from >= segment.log.from && bytesMax > 0 ? segment.records(from, Math.min(bytesMax, PULL_BYTES_MAX)) : []
         return {
           attachment: Buffer.concat(Array.from(records, ({ encoded }) => encoded)),
           value: { report: segment.report(), vdl: segment.volume.vdl, logFrom: segment.log.from },

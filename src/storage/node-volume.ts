@@ -96,13 +96,16 @@ export class NodeVolume {
   /**
    * Adopts an epoch and its truncations, unless one that is as new is in force already. A promise to a higher epoch
    * stays: peers have to agree on history also while nobody has the volume.
+   * @param forgetLogs called first when the truncations do not reach back to the epoch in force: what older ones cut is
+   *   not known any more. First, so that no crash in between leaves those logs believed.
    * @returns whether it was newer
    */
-  adopt(state: VolumeState): boolean {
+  adopt(state: VolumeState, forgetLogs: () => void = () => {}): boolean {
     if (state.epoch <= this.#state.epoch) {
       this.adoptGrant(state)
       return false
     }
+    if (state.truncationsFromEpoch > this.#state.epoch + 1) forgetLogs()
     this.#promise({ ...state, ...this.#newer(state) }, Math.max(this.#fencedEpoch, state.epoch))
     this.#sequence = 0
     this.writer = undefined
@@ -113,11 +116,11 @@ export class NodeVolume {
    * As `adopt`, for a writer that is about to write under this epoch.
    * @throws VolumeError `StaleVolumeEpoch` when a higher epoch was promised
    */
-  seal(state: VolumeState): boolean {
+  seal(state: VolumeState, forgetLogs: () => void = () => {}): boolean {
     if (state.epoch < this.#fencedEpoch) {
       throw new VolumeError('StaleVolumeEpoch', `epoch ${state.epoch} is fenced by ${this.#fencedEpoch}`)
     }
-    return this.adopt(state)
+    return this.adopt(state, forgetLogs)
   }
 
   /** Of the grant held and another, the one from the newer version of the volume's record. */

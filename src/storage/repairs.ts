@@ -13,6 +13,8 @@ export interface RepairHost {
   readonly peers: PeerCalls
   now(): number
   count(name: string): void
+  /** Whether there is no room for more log, on disk or in memory. */
+  refusesLog(): boolean
   /** Records of a peer arrived: check, log and chain them like any others. */
   received(segment: Segment, records: Uint8Array): void
   /** Ends background work on a segment whose layers are about to be replaced. */
@@ -35,6 +37,7 @@ export class Repairs {
     const gossip = new Gossip(segment, {
       peers,
       pullBytesMax: Math.min(PULL_BYTES_MAX, options.logFileBytes / 2),
+      refusesLog: () => this.#host.refusesLog(),
       now: () => this.#host.now(),
       received: (to, records) => this.#host.received(to, records),
       needsLayers: (to) => this.rebuild(to),

@@ -117,6 +117,11 @@ export class SegmentLog {
     this.#from = from
   }
 
+  /** Where the log would begin after `dropTo`. */
+  fromAfter(upTo: Lsn): Lsn {
+    return this.#stretches[this.#firstAbove(upTo) - 1]?.last ?? this.#from
+  }
+
   /** Forgets what ends at or below `upTo`: it is kept elsewhere. */
   dropTo(upTo: Lsn): void {
     const count = this.#firstAbove(lsn(upTo))

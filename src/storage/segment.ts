@@ -130,7 +130,8 @@ export class Segment {
     return segment
   }
 
-  persist(): void {
+  /** @param changes what is about to be so: noted before it is, so that want of room changes nothing */
+  persist(changes: Partial<SegmentManifest> = {}): void {
     writeManifest(this.#host.disk, this.folder, {
       format: 1,
       kind: this.kind,
@@ -141,17 +142,8 @@ export class Segment {
       completeTo: this.#complete.to,
       ignoredLog: this.#ignoredLog,
       layers: this.layers.toManifest(),
+      ...changes,
     })
-  }
-
-  /** What could not be written is taken back: asked for again, it would pass for durable. */
-  #persistOr(undo: () => void): void {
-    try {
-      this.persist()
-    } catch (error) {
-      undo()
-      throw error
-    }
   }
 
   get state(): SegmentState {
@@ -311,22 +303,23 @@ export class Segment {
 
   /** The history of truncations does not reach back to what this segment knew: only its layers can be believed. */
   forgetLog(): void {
-    this.#ignoredLog = this.#host.lastLogEntry()
+    const ignoredLog = this.#host.lastLogEntry()
+    this.persist({ ignoredLog, suspect: true, completeTo: ZERO_LSN })
+    this.#ignoredLog = ignoredLog
     this.memory.replace()
     this.log.restart(this.#flushed)
     this.#chain.restart(this.#flushed, () => false, this.#chained)
     this.generation++
-    if (this.#state === 'suspect') this.persist()
-    else this.becomeSuspect()
+    this.#doubt()
   }
 
   /** A tail takes up the log at `from`, the lowest that any peer can offer; what is below lies in layers elsewhere. */
   restartLog(from: Lsn): void {
     invariant(this.kind === 'tail' && from > this.scl, 'only a tail that is behind starts its log anew')
+    this.persist({ flushed: from })
     this.#flushed = from
     this.log.restart(from)
     this.#chain.restart(from, () => true, this.#chained)
-    this.persist()
   }
 
   // -------------------------------------------------------------- memory to disk
@@ -355,10 +348,11 @@ export class Segment {
   dropFlushedElsewhere(upTo: Lsn): void {
     const until = minLsn(minLsn(upTo, this.scl), this.volume.vdl)
     if (this.kind !== 'tail' || until <= this.#flushed) return
+    const from = this.log.fromAfter(until)
+    if (from <= this.#flushed) return
+    this.persist({ flushed: from })
+    this.#flushed = from
     this.log.dropTo(until)
-    if (this.log.from <= this.#flushed) return
-    this.#flushed = this.log.from
-    this.persist()
   }
 
   // -------------------------------------------------------------- reads
@@ -419,8 +413,8 @@ export class Segment {
   /** Gossip has shown that nothing is missing. */
   healed(): void {
     invariant(this.#state === 'suspect', 'only a suspect segment heals')
+    this.persist({ suspect: false })
     this.#state = 'active'
-    this.persist()
   }
 
   /** Blocks are damaged, or the log that is missing is nowhere kept. Reads stop; the log goes on. */
@@ -435,28 +429,38 @@ export class Segment {
    * @param below what shows through them
    */
   rebuilt(layers: LayerManifest, flushed: Lsn, completeTo: Lsn, below: Ancestor | null): void {
+    const memtable = this.#memtableAbove(flushed)
+    // What it acknowledged above is gone with its memory.
+    const isDoubtful = this.#state === 'suspect' || (memtable === undefined && flushed < this.scl)
+    const complete = this.#state === 'rebuilding' ? maxLsn(this.#complete.to, completeTo) : this.#complete.to
+    const nextId = Math.max(layers.nextId, this.layers.toManifest().nextId)
+    this.persist({
+      layers: { ...layers, nextId },
+      below,
+      flushed,
+      suspect: isDoubtful,
+      completeTo: isDoubtful ? ZERO_LSN : complete,
+    })
     this.layers.replace(layers)
     this.#below = below
     this.generation++
-    if (!this.#reloadMemtable(flushed)) {
-      // What it acknowledged above is gone with its memory.
-      if (flushed < this.scl) this.#doubt()
-      this.memory.replace()
+    this.memory.replace(memtable)
+    if (memtable === undefined) {
       this.log.restart(flushed)
       this.#chain.restart(flushed, () => true, this.#chained)
     }
     this.#flushed = flushed
-    if (this.#state === 'rebuilding') {
+    if (isDoubtful) this.#doubt()
+    else {
       this.#state = 'active'
-      this.#complete.proved(completeTo)
+      this.#complete.proved(complete)
     }
-    this.persist()
     this.layers.removeStrayFiles()
   }
 
-  /** The layers now end at `flushed`: the memtable is what the log holds above it. False when the log has not got it. */
-  #reloadMemtable(flushed: Lsn): boolean {
-    if (flushed > this.scl) return false
+  /** What the log holds above `flushed`; undefined when it has not got that. */
+  #memtableAbove(flushed: Lsn): Memtable | undefined {
+    if (flushed > this.scl) return undefined
     const memtable = new Memtable()
     try {
       const records = this.log.records(flushed, this.scl, Number.MAX_SAFE_INTEGER, (position) =>
@@ -464,31 +468,24 @@ export class Segment {
       )
       for (const record of records) memtable.insert(record)
     } catch (error) {
-      if (error instanceof VolumeError && (error.code === 'Corrupt' || error.code === 'LogCollected')) return false
+      if (error instanceof VolumeError && (error.code === 'Corrupt' || error.code === 'LogCollected')) return undefined
       throw error
     }
-    this.memory.replace(memtable)
-    return true
+    return memtable
   }
 
   /** Adopts a newer membership. Answers whether it was newer. */
   adopt(config: GroupConfig): boolean {
     if (config.epoch <= this.#config.epoch) return false
-    const before = this.#config
+    this.persist({ config })
     this.#config = config
-    this.#persistOr(() => {
-      this.#config = before
-    })
     return true
   }
 
   /** All that was seen through the branch is its own now. */
   detached(): void {
-    const before = this.#below
+    this.persist({ below: null })
     this.#below = null
-    this.#persistOr(() => {
-      this.#below = before
-    })
   }
 
   remove(): void {

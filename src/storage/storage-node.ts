@@ -6,9 +6,8 @@
  * gossip and copying of layers (`repairs.ts`). A node has no vote: it takes every well-formed record of the right
  * epochs.
  */
-import type { VolumeState } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import { ZERO_LSN } from '../protocol/lsn.ts'
+import { type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
 import {
   encodeFailure,
   encodePage,
@@ -96,6 +95,7 @@ export class StorageNode implements NodePort {
       peers: this.#peers,
       now: () => env.now(),
       count: (name) => this.count(name),
+      refusesLog: () => this.#refusal() !== undefined,
       received: (segment, records) => this.#appends.receiveFromPeer(segment, records),
       quiesce: (segment) => this.work.endJobOf(segment),
       touched: (segment) => this.work.touched(segment),
@@ -125,10 +125,7 @@ export class StorageNode implements NodePort {
     return {
       table: this.table,
       log: this.#log,
-      refusal: () => {
-        if (this.#full) return 'DiskFull'
-        return this.work.memoryBytes > this.options.memoryBytesMax * REFUSE_FACTOR ? 'Overloaded' : undefined
-      },
+      refusal: () => this.#refusal(),
       applyDelayMs: () => this.work.applyDelayMs,
       reply: (connection, message) => this.#env.reply(connection, message),
       diskFull: () => {
@@ -140,6 +137,12 @@ export class StorageNode implements NodePort {
         this.repairs.logged(segment)
       },
     }
+  }
+
+  /** Why no log can be taken now, if it cannot. */
+  #refusal(): 'DiskFull' | 'Overloaded' | undefined {
+    if (this.#full) return 'DiskFull'
+    return this.work.memoryBytes > this.options.memoryBytesMax * REFUSE_FACTOR ? 'Overloaded' : undefined
   }
 
   /** Brings memory back to what the log says. Records at or below what is in layers are known already. */
@@ -220,15 +223,27 @@ export class StorageNode implements NodePort {
     this.#appends.dropStaged((segment) => segment.volume === volume && volume.fencedEpoch > volume.state.epoch)
   }
 
+  /** It is not known any more what was cut from the logs of these segments. */
+  forgetLogs(volume: VolumeId): void {
+    for (const segment of this.table.of(volume)) segment.forgetLog()
+  }
+
   /** A new epoch is in force: every segment of the volume cuts its log. */
-  sealed(volume: NodeVolume, before: VolumeState): void {
+  sealed(volume: NodeVolume): void {
     this.#appends.dropStaged((segment) => segment.volume === volume)
-    // What an even older epoch may have cut is not known any more.
-    const known = volume.state.truncationsFromEpoch <= before.epoch + 1
     for (const segment of this.table.of(volume.state.volume)) {
-      if (known) this.withLog(segment, () => segment.truncate())
-      else segment.forgetLog()
+      this.#cut(segment)
       this.repairs.demand(segment)
+    }
+  }
+
+  /** The epoch is in force already, so nobody asks for this a second time. @throws Error which stops the node */
+  #cut(segment: Segment): void {
+    try {
+      this.withLog(segment, () => segment.truncate())
+    } catch (cause) {
+      if (!(cause instanceof VolumeError) || cause.code !== 'DiskFull') throw cause
+      throw new Error(`a log that cannot be cut would be believed: ${cause.message}`, { cause })
     }
   }
 
