@@ -24,11 +24,6 @@ export interface ReplicationListener {
   fenced(): void
 }
 
-interface RefusedRead {
-  readonly atMs: number
-  readonly resolve: () => void
-}
-
 /** A member that refuses, or lags while nothing is written, is asked where it is this often. */
 const PROBE_MS = 100
 /** What is done about a refusal is done once in this time per node and group. */
@@ -50,7 +45,6 @@ export class Replication {
   /** When a remedy was last tried, by what it is for. */
   readonly #remedies = new Map<string, number>()
   #frameBytes = 0
-  #refusedReads: RefusedRead[] = []
   #probeAtMs = 0
   #throttled = false
 
@@ -273,10 +267,7 @@ export class Replication {
   async readRefused(index: GroupIndex, error: VolumeError): Promise<void> {
     const group = this.groups.get(index)
     if (error.code === 'StaleMembership' && group !== undefined) await this.refresh(group)
-    else {
-      const atMs = this.#env.client.clock.now() + REFUSED_READ_MS
-      await new Promise<void>((resolve) => this.#refusedReads.push({ atMs, resolve }))
-    }
+    else await this.#env.pause(REFUSED_READ_MS)
   }
 
   // -------------------------------------------------------------- time
@@ -288,11 +279,6 @@ export class Replication {
         if (group.overdue(replica, queued, nowMs)) this.#probe(group, replica)
         this.#hand(group, replica)
       }
-    }
-    const due = this.#refusedReads.filter((read) => read.atMs <= nowMs)
-    if (due.length > 0) {
-      this.#refusedReads = this.#refusedReads.filter((read) => read.atMs > nowMs)
-      for (const read of due) read.resolve()
     }
     if (nowMs - this.#probeAtMs < PROBE_MS) return
     this.#probeAtMs = nowMs

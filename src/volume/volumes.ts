@@ -77,6 +77,7 @@ export class Volumes {
         reads,
         control: writerControl(this.#context, id, opened.state.epoch),
         defer: (callback) => this.#context.defer(callback),
+        pause: (ms) => this.#context.pause(ms),
       },
       opened,
       { ...DEFAULT_WRITER_OPTIONS, ...options },

@@ -38,4 +38,6 @@ export interface WriterEnv {
   readonly control: WriterControl
   /** Calls back when the program has done what it had to do in this turn. */
   defer(callback: () => void): void
+  /** Resolves after so many milliseconds, also when the writer has stopped meanwhile. */
+  pause(ms: number): Promise<void>
 }
