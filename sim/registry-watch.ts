@@ -67,7 +67,7 @@ export class RegistryWatch {
     this.#configs.set(key, config)
     const known = new Set(before?.members.map(({ incarnation }) => incarnation))
     const fresh = config.members.filter(({ incarnation }) => !known.has(incarnation)).map(({ node }) => node)
-    if (before === undefined || fresh.length === 0) return
+    if (fresh.length === 0) return
     for (const record of this.records.values()) {
       if (this.configOf(record, config.group) === config && record.groups.has(config.group)) {
         this.#listener.joined(record.id, config, fresh)
