@@ -1,5 +1,5 @@
 /** Checks of the larger values that calls carry: what a node stores must be what it seems to be. */
-import type { VolumeState } from './calls.ts'
+import type { Ancestor, Calls, Grant, Method, VolumeState } from './calls.ts'
 import { VolumeError } from './errors.ts'
 import type { GroupConfig } from './group.ts'
 
@@ -58,4 +58,42 @@ export function checkGroupConfig(value: GroupConfig): GroupConfig {
   const isSet = (set: unknown): boolean => isList(set, isIndex) && (set as unknown[]).length > 0
   need(isList(value.sets, isSet) && value.sets.length > 0, 'config.sets')
   return value
+}
+
+/** @throws VolumeError `BadRequest` naming what is wrong */
+export function checkBelow(value: Ancestor | null): Ancestor | null {
+  need(value === null || hasCounts(value, 'volume', 'lsn'), 'below')
+  return value
+}
+
+const isGrant = (value: unknown): boolean =>
+  isFields(value) && hasCounts(value, 'cutoff', 'grantVersion') && isList(value.pins, isCount)
+
+/** @throws VolumeError `BadRequest` */
+export function checkGrant(value: Grant): Grant {
+  need(isGrant(value), 'the grant')
+  return value
+}
+
+const isReport = (value: unknown): boolean =>
+  isFields(value) &&
+  hasCounts(value, 'group', 'scl', 'membershipEpoch', 'flushed') &&
+  isText(value.incarnation) &&
+  (value.kind === 'full' || value.kind === 'tail') &&
+  typeof value.suspect === 'boolean'
+
+/** What nodes ask each other; everything else is answered to programs. */
+const ANSWERS: { readonly [M in Method]?: (value: Fields) => boolean } = {
+  pull: (value) => isReport(value.report) && hasCounts(value, 'vdl', 'logFrom'),
+  layers: (value) =>
+    hasCounts(value, 'flushed', 'completeTo') &&
+    isGrant(value.grant) &&
+    (value.below === null || hasCounts(value.below, 'volume', 'lsn')),
+  layerBytes: (value) => hasCounts(value, 'bytes'),
+}
+
+/** What a peer answered: whoever can connect can send answers, too. @throws VolumeError `BadRequest` */
+export function checkAnswer<M extends Method>(method: M, value: unknown): Calls[M]['value'] {
+  need(isFields(value) && ANSWERS[method]?.(value) !== false, `the answer to ${method}`)
+  return value as Calls[M]['value']
 }

@@ -1,5 +1,5 @@
 /** The rare requests of a storage node, each answered at once (`protocol/calls.ts` says what they are). */
-import { checkGroupConfig, checkVolumeState } from '../protocol/call-values.ts'
+import { checkBelow, checkGrant, checkGroupConfig, checkVolumeState } from '../protocol/call-values.ts'
 import {
   type Calls,
   checkArgument,
@@ -138,6 +138,7 @@ export class NodeCalls {
     configure: ({ state, config, incarnation, create, below }) => {
       checkVolumeState(state)
       checkGroupConfig(config)
+      checkBelow(below)
       if (incarnation !== this.#node.incarnation) {
         throw new VolumeError('WrongIncarnation', 'the node that was a member lost its disk; this is another')
       }
@@ -205,7 +206,7 @@ export class NodeCalls {
     },
 
     grant: ({ volume, ...grant }) => {
-      this.#volume(volume).adoptGrant(grant)
+      this.#volume(volume).adoptGrant(checkGrant(grant))
       for (const segment of this.#node.table.of(volume)) this.#node.work.touched(segment)
       return { value: {} }
     },

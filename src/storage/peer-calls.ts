@@ -1,20 +1,33 @@
 /** Calls that a storage node makes to its peers: numbered, answered by callback, given up after a time. */
 
+import { checkAnswer } from '../protocol/call-values.ts'
 import type { Calls, Method } from '../protocol/calls.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import { encodeCall, readResult } from '../protocol/message.ts'
+import { encodeCall, type Result, readResult } from '../protocol/message.ts'
 
 export type PeerAnswer<M extends Method> =
   | { readonly value: Calls[M]['value']; readonly attachment: Uint8Array }
   | { readonly error: VolumeError }
 
 interface Waiting {
+  readonly method: Method
   readonly deadlineMs: number
   readonly done: (answer: PeerAnswer<Method>) => void
 }
 
 /** Long enough for a peer that is writing a layer, short enough to try another. */
 const ANSWER_MS_MAX = 500
+
+/** An answer of the wrong form is as good as an error. */
+function answerOf(method: Method, { outcome, attachment }: Result): PeerAnswer<Method> {
+  if ('error' in outcome) return outcome
+  try {
+    return { value: checkAnswer(method, outcome.value), attachment }
+  } catch (error) {
+    if (error instanceof VolumeError) return { error }
+    throw error
+  }
+}
 
 export class PeerCalls {
   readonly #waiting = new Map<number, Waiting>()
@@ -36,7 +49,7 @@ export class PeerCalls {
   ): void {
     const request = this.#next
     this.#next = (this.#next % 0xffff_fffe) + 1
-    this.#waiting.set(request, { deadlineMs: this.#now() + ANSWER_MS_MAX, done: done as Waiting['done'] })
+    this.#waiting.set(request, { method, deadlineMs: this.#now() + ANSWER_MS_MAX, done: done as Waiting['done'] })
     this.#send(address, encodeCall(request, method, argument))
   }
 
@@ -46,11 +59,7 @@ export class PeerCalls {
     const waiting = this.#waiting.get(result.request)
     if (waiting === undefined) return
     this.#waiting.delete(result.request)
-    waiting.done(
-      'error' in result.outcome
-        ? { error: result.outcome.error }
-        : { value: result.outcome.value as Calls[Method]['value'], attachment: result.attachment },
-    )
+    waiting.done(answerOf(waiting.method, result))
   }
 
   expire(): void {

@@ -326,6 +326,7 @@ export class StorageNode implements NodePort {
       const stale = read.volumeEpoch > 0 && read.volumeEpoch < segment.volume.fencedEpoch
       if (stale) throw new VolumeError('StaleVolumeEpoch', 'a newer writer has the volume')
       if (read.membershipEpoch < segment.config.epoch) throw new VolumeError('StaleMembership', 'the group has changed')
+      if (read.block >= segment.volume.state.blocksPerGroup) throw new VolumeError('BadRequest', 'no such block')
       const version = segment.read(read.block, read.readPoint, read.minScl)
       this.#env.reply(
         connection,
