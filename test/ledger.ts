@@ -7,9 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { type Lsn, lsn, type VolumeId, volumeName } from '../src/protocol/lsn.ts'
 import { endWithUs } from './child-processes.ts'
 import { LedgerImage } from './ledger-image.ts'
-import { until } from './waiting.ts'
+import { pause, until } from './waiting.ts'
 
 const PROGRAM = fileURLToPath(new URL('./ledger-writer.ts', import.meta.url))
+
+const STOP_MS_MAX = 20_000
 
 interface Opening {
   readonly epoch: number
@@ -157,7 +159,8 @@ export class LedgerWriter {
   /** Lets it sync and end. */
   async stop(): Promise<void> {
     this.process.kill('SIGTERM')
-    const status = await this.ended
+    const status = await Promise.race([this.ended, pause(STOP_MS_MAX).then(() => 'syncing')])
+    if (status === 'syncing') await this.kill()
     if (status !== 0) throw new Error(`the writer ended with status ${status}: ${this.complaints}`)
   }
 }
