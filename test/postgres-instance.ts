@@ -17,10 +17,10 @@ import { selectVersion } from '../src/engine/postgres/versions.ts'
 import { whenWeEnd } from './child-processes.ts'
 
 /** Where `npm start` keeps engines as well: they are fetched once. */
-const home = process.env.BOREALIS_HOME ?? join(homedir(), '.borealis')
+export const engineHome = process.env.BOREALIS_HOME ?? join(homedir(), '.borealis')
 
 export const installed = (version?: string): Promise<PostgresBinaries> =>
-  installPostgres(home, selectVersion(version), engineAccount())
+  installPostgres(engineHome, selectVersion(version), engineAccount())
 
 const validity = { nowMs: Date.now(), days: 1 }
 export const authority = createAuthority('Borealis tests', validity)

@@ -1,0 +1,125 @@
+/** A region in a temporary home, used as people use it: through `bin/borealis`. Nothing of it outlives the test. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { ask } from '../src/cli/control-socket.ts'
+import { homeAt } from '../src/cli/home.ts'
+import type { InstanceStatus, RegionStatus } from '../src/cli/region-status.ts'
+import { enginesFolder } from '../src/engine/postgres/binaries.ts'
+import { preparedTemplate } from '../src/engine/postgres/template.ts'
+import { mountsAt } from '../src/fuse/real-mount.ts'
+import { type Finished, runProgram } from './fuse-mounts.ts'
+import { engineHome, installed } from './postgres-instance.ts'
+
+const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
+
+export class RegionHome implements AsyncDisposable {
+  readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))
+  readonly #upArguments: readonly string[]
+  readonly #passwords = new Map<string, string>()
+
+  private constructor(upArguments: readonly string[]) {
+    this.#upArguments = upArguments
+  }
+
+  /** With the engines that are on this machine already. */
+  static async make(upArguments: readonly string[]): Promise<RegionHome> {
+    await preparedTemplate(await installed())
+    const home = new RegionHome(upArguments)
+    symlinkSync(enginesFolder(engineHome), enginesFolder(home.root))
+    return home
+  }
+
+  borealis(...args: readonly string[]): Promise<Finished> {
+    return runProgram(process.execPath, [BOREALIS, ...args], { env: { ...process.env, BOREALIS_HOME: this.root } })
+  }
+
+  async #succeeds(...args: readonly string[]): Promise<string> {
+    const { status, output } = await this.borealis(...args)
+    assert.equal(status, 0, `borealis ${args.join(' ')}: ${output}`)
+    return output
+  }
+
+  up(): Promise<string> {
+    return this.#succeeds('up', '--detach', ...this.#upArguments)
+  }
+
+  down(): Promise<string> {
+    return this.#succeeds('down')
+  }
+
+  /** As `status --json` prints it, without starting a program for each look. */
+  status(): Promise<RegionStatus> {
+    return ask(homeAt(this.root), 'status', {})
+  }
+
+  async #passwordOf(cluster: string): Promise<string> {
+    const known = this.#passwords.get(cluster) ?? (await this.#succeeds('cluster', 'password', cluster)).trim()
+    this.#passwords.set(cluster, known)
+    return known
+  }
+
+  async writer(cluster = 'demo'): Promise<InstanceStatus> {
+    const writer = (await this.status()).instances.find((each) => each.cluster === cluster && each.role === 'writer')
+    assert(writer !== undefined, `no writer of ${cluster}`)
+    return writer
+  }
+
+  async zonePid(zone: string): Promise<number> {
+    const pid = (await this.status()).storageNodes.find((node) => node.zone === zone)?.pid
+    assert(typeof pid === 'number', `zone ${zone} does not run`)
+    return pid
+  }
+
+  /** Over TLS, verified, as the master user. */
+  async connect(cluster = 'demo'): Promise<pg.Client> {
+    const { host, port } = await this.writer(cluster)
+    const client = new pg.Client({
+      host,
+      port,
+      user: 'postgres',
+      password: await this.#passwordOf(cluster),
+      database: 'postgres',
+      ssl: { ca: readFileSync(join(this.root, 'authority.crt'), 'utf8'), host },
+      connectionTimeoutMillis: 5000,
+    })
+    client.on('error', () => {})
+    await client.connect()
+    return client
+  }
+
+  /** Processes that have this home in their arguments or work below it. */
+  processes(): number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => {
+        try {
+          return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(this.root)
+        } catch {
+          return false
+        }
+      })
+  }
+
+  get mounts(): number {
+    return readdirSync(join(this.root, 'instances'))
+      .map((name) => mountsAt(join(this.root, 'instances', name, 'mount')))
+      .reduce((sum, count) => sum + count, 0)
+  }
+
+  logs(): string {
+    const folder = join(this.root, 'logs')
+    return readdirSync(folder)
+      .map((name) => `${name}:\n${readFileSync(join(folder, name), 'utf8')}`)
+      .join('\n')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { status, output } = await this.borealis('down')
+    if (status !== 0) console.log(output, this.logs())
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
