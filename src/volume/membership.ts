@@ -161,6 +161,8 @@ export class Membership {
   async turnBack(place: GroupPlace): Promise<GroupConfig> {
     const { record: config } = await readGroup(this.#context.registry, place.placement, place.group)
     if (!isJoint(config)) return config
+    // Only who has adopted the change counts below.
+    await this.#tellMembers(place, config)
     for (const { record } of await this.#volumesOf(place)) {
       const reports = await this.#reports(record, config)
       if (!this.#keepsFence(record, { ...config, sets: config.sets.slice(0, 1) }, reports)) {
