@@ -8,10 +8,12 @@ import {
   type AppendHeader,
   encodeCall,
   encodeRead,
+  encodeResult,
   MessageType,
   type Page,
   type ReadRequest,
   readAck,
+  readCall,
   readPage,
   readResult,
   writeAppendHeader,
@@ -54,6 +56,10 @@ export function recordAfter(
 
 export class LoneNode {
   readonly disk = new MemoryDisk()
+  /** Moved by the test. */
+  nowMs = 0
+  /** What the node asked of its peers. */
+  #asked: { readonly address: string; readonly message: Uint8Array }[] = []
   /** What the node answered and nobody looked at yet. */
   #answers: Uint8Array[] = []
   #node: StorageNode
@@ -64,12 +70,13 @@ export class LoneNode {
 
   #started(): StorageNode {
     const env = {
-      now: () => 0,
+      now: () => this.nowMs,
       wallClock: () => 0,
       random: () => 0.5,
       reply: (_connection: number, parts: readonly Uint8Array[]) =>
         void this.#answers.push(Uint8Array.from(Buffer.concat(parts))),
-      sendTo: () => {},
+      sendTo: (address: string, parts: readonly Uint8Array[]) =>
+        void this.#asked.push({ address, message: Uint8Array.from(Buffer.concat(parts)) }),
     }
     return new StorageNode(env, this.disk, { node: nodeId('a'), zone: 'z0', address: 'a' }, SMALL_NODE)
   }
@@ -117,6 +124,19 @@ export class LoneNode {
       ...header,
     })
     this.#send([head, ...records.map(({ bytes }) => bytes)])
+  }
+
+  /**
+   * A peer answers everything that it was asked.
+   * @returns how many questions there were
+   */
+  answerPeers(answer: (address: string) => unknown): number {
+    const asked = this.#asked
+    this.#asked = []
+    for (const { address, message } of asked) {
+      this.#send(encodeResult(readCall(message.subarray(1)).request, answer(address)))
+    }
+    return asked.length
   }
 
   commit(): void {

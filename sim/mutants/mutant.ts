@@ -6,8 +6,8 @@ import { stripTypeScriptTypes } from 'node:module'
 
 /** What has to notice. */
 export type Runner =
-  /** One of this many seeds of the simulator, from 1 on, has to fail. */
-  | { readonly kind: 'seeds'; readonly seeds: number }
+  /** One of this many seeds of the simulator, beginning with `from`, has to fail. */
+  | { readonly kind: 'seeds'; readonly from: number; readonly seeds: number }
   /** A test file has to fail. */
   | { readonly kind: 'test'; readonly file: string }
 

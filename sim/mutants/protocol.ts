@@ -15,10 +15,10 @@ const group = of('group.ts', 'group.test.ts')
 const quorum = of('quorum.ts', 'group.test.ts')
 const record = of('record.ts', 'record.test.ts')
 const delta = of('delta.ts', 'record.test.ts')
-const chain = of('chain.ts', 'log-end.test.ts')
-const durability = of('durability.ts', 'log-end.test.ts')
-const recovery = of('recovery.ts', 'log-end.test.ts')
-const truncation = of('truncation.ts', 'log-end.test.ts')
+const chain = of('chain.ts', 'chain.test.ts')
+const durability = of('durability.ts', 'durability.test.ts')
+const recovery = of('recovery.ts', 'recovery.test.ts')
+const truncation = of('truncation.ts', 'recovery.test.ts')
 
 export const PROTOCOL_MUTANTS: readonly Mutant[] = [
   group({
@@ -125,6 +125,20 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
     replace: 'if (record.prevGroup > this.#scl + 400) {',
   }),
   chain({
+    name: 'SCL beyond a gap',
+    rule: 'SCL is the end of the log without a gap.',
+    find: `  get scl(): Lsn {
+    return this.#scl`,
+    replace: `  get scl(): Lsn {
+    return this.#highest`,
+  }),
+  chain({
+    name: 'record taken twice',
+    rule: 'A record that comes again is known.',
+    find: "if (record.lsn <= this.#scl) return 'known'",
+    replace: '',
+  }),
+  chain({
     name: 'waiting records stay behind',
     rule: 'Records that came early are chained once the gap closes.',
     find: 'next = this.#waiting.get(this.#scl)) {',
@@ -168,6 +182,12 @@ export const PROTOCOL_MUTANTS: readonly Mutant[] = [
     rule: 'What one recovery annulled no later one brings back.',
     find: ' && !isAnnulled(truncations, summary.lsn)',
     replace: '',
+  }),
+  truncation({
+    name: 'only the last truncation',
+    rule: 'Every truncation counts, as a copy may have missed several.',
+    find: 'truncations.find((t) =>',
+    replace: 'truncations.slice(-1).find((t) =>',
   }),
   truncation({
     name: 'truncation spares its last LSN',

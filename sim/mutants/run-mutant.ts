@@ -24,7 +24,9 @@ export function readMutant(text: string | undefined): Mutant | undefined {
 }
 
 function commandOf({ runner }: Mutant): string[] {
-  if (runner.kind === 'seeds') return ['sim/main.ts', '--seeds', String(runner.seeds), '--stop']
+  if (runner.kind === 'seeds') {
+    return ['sim/main.ts', '--from', String(runner.from), '--seeds', String(runner.seeds), '--stop']
+  }
   // In this process, so that the preloaded hook sees the file under test.
   return ['--test-isolation=none', '--test', runner.file]
 }

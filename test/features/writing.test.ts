@@ -41,6 +41,18 @@ describe('a volume', () => {
     assert.ok(writer.stats.reads > writer.stats.cacheHits, 'some blocks were read from nodes')
   })
 
+  it('reads what it wrote while the block was on its way, then and later', async () => {
+    using fleet = await LocalFleet.start()
+    const { volumes } = fleet.client()
+    const id = await volumes.create(SMALL)
+    await writeDurably(await volumes.open(id), put(5, 1))
+    const writer = await volumes.open(id)
+    const reading = valueIn(writer, 5)
+    writer.append([put(5, 2)])
+    assert.equal(await reading, 2)
+    assert.equal(await valueIn(writer, 5), 2)
+  })
+
   it('does not log what changes nothing', async () => {
     using fleet = await LocalFleet.start()
     const { volumes } = fleet.client()
