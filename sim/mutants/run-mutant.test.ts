@@ -14,6 +14,18 @@ describe('the catalogue of mutants', () => {
     assert.equal(new Set(MUTANTS.map(({ name }) => name)).size, MUTANTS.length)
   })
 
+  it('is in docs/simulator.md, with what has to notice', () => {
+    const rows = readFileSync(new URL('../../docs/simulator.md', import.meta.url), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('| '))
+      .map((line) => line.split('|').map((cell) => cell.trim()))
+    for (const { name, runner } of MUTANTS) {
+      const row = rows.find((cells) => cells.some((cell) => cell.split('; ').includes(name)))
+      assert.ok(row, `"${name}" is not there`)
+      if (runner.kind === 'test') assert.ok(row.includes(`\`${runner.file.replace(/^src\//, '')}\``), name)
+    }
+  })
+
   it('changes source that is there, into source that parses', () => {
     for (const mutant of MUTANTS) mutate(mutant, sourceOf(mutant))
   })
