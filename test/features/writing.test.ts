@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { blockNumber } from '../../src/protocol/lsn.ts'
+import { APPEND_HEADER_BYTES, MessageType } from '../../src/protocol/message.ts'
 import type { VolumeWriter } from '../../src/volume/writer.ts'
-import { LocalFleet, SMALL } from '../local-fleet.ts'
-import { put, trim, valueIn, valuesIn, writeDurably } from './blocks.ts'
+import { isAppend, LocalFleet, SMALL } from '../local-fleet.ts'
+import { openNew, put, trim, valueIn, valuesIn, writeDurably } from './blocks.ts'
 
 describe('a volume', () => {
   it('is zeros, then what was written, also to whom opens it after its writer ended', async () => {
@@ -51,6 +52,26 @@ describe('a volume', () => {
     writer.append([put(5, 2)])
     assert.equal(await reading, 2)
     assert.equal(await valueIn(writer, 5), 2)
+  })
+
+  it('is durable up to where a sync says, and not a record further', async () => {
+    using fleet = await LocalFleet.start()
+    const writer = await openNew(fleet)
+    await writeDurably(writer, put(1, 1))
+    fleet.drop = ({ type }) => type === MessageType.ACK
+    const first = writer.append([put(2, 2)])
+    const firstSync = writer.sync()
+    await fleet.pass(5)
+    // No node gets what follows; all of them are asked where they are.
+    fleet.drop = ({ type, body }) => isAppend(type) && body.length >= APPEND_HEADER_BYTES
+    const second = writer.append([put(3, 3)])
+    const secondSync = writer.sync()
+    const durable = await firstSync
+    assert.ok(durable >= first && durable < second)
+    const answered = secondSync.then(() => 'answered')
+    assert.equal(await Promise.race([answered, fleet.pass(1_000).then(() => 'waits')]), 'waits')
+    fleet.drop = undefined
+    assert.ok((await secondSync) >= second)
   })
 
   it('does not log what changes nothing', async () => {
