@@ -140,7 +140,9 @@ export class Region {
     let record = cluster
     const version = selectVersion(record.engineVersion)
     const account = engineAccount()
-    await openFolders(instanceFolder(home, record.writer.name), account)
+    for (const folder of await openFolders(instanceFolder(home, record.writer.name), account)) {
+      say(`the engine's user ${account?.uid} may pass through ${folder} now (chmod o+x), and no more`)
+    }
     await preparedTemplate(await installPostgres(home.root, version, account))
     if (record.volume === null) {
       const volume = await this.#fleet.volumes.create()
