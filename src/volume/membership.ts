@@ -139,11 +139,12 @@ export class Membership {
    */
   async complete(place: GroupPlace, timeoutMs = CHANGE_MS_MAX): Promise<GroupConfig> {
     const deadlineMs = this.#context.clock.now() + timeoutMs
+    const bounds = new Map<string, number>()
     for (;;) {
       const { record: config } = await readGroup(this.#context.registry, place.placement, place.group)
       if (!isJoint(config)) return config
       await this.#tellMembers(place, config)
-      if (await this.#caughtUp(place, config)) {
+      if (await this.#caughtUp(place, config, bounds)) {
         const settled = await this.#settle(place, config, 'forward')
         if (!isJoint(settled)) return settled
       }
@@ -189,8 +190,10 @@ export class Membership {
    * Whether the new six may stand alone. S is the highest SCL in a read quorum of members that have adopted the joint
    * epoch: nothing that was acknowledged under the old six alone is above it. When a write quorum of the new six, and
    * each of the new members, has everything up to S, no acknowledged record depends on those that leave.
+   * @param bounds the lowest S that was seen of each volume: any is good once the joint epoch was adopted, and under load
+   *   the newest is always a little ahead of somebody
    */
-  async #caughtUp(place: GroupPlace, config: GroupConfig): Promise<boolean> {
+  async #caughtUp(place: GroupPlace, config: GroupConfig, bounds: Map<string, number>): Promise<boolean> {
     for (const { record } of await this.#volumesOf(place)) {
       const reports = await this.#reports(record, config)
       const counts = (index: number): boolean => reports.has(index)
@@ -198,6 +201,9 @@ export class Membership {
       if (!satisfied(readQuorum(old), counts)) return false
       let bound = 0
       for (const index of config.sets[0] ?? []) bound = Math.max(bound, reports.get(index)?.report.scl ?? 0)
+      const key = `${record.id} ${config.epoch}`
+      bound = Math.min(bound, bounds.get(key) ?? bound)
+      bounds.set(key, bound)
       const has = (index: number): boolean => (reports.get(index)?.report.scl ?? -1) >= bound
       const next = { ...config, sets: [nextMembers(config)] }
       const fresh = nextMembers(config).filter((index) => !config.sets[0]?.includes(index))
