@@ -10,10 +10,19 @@ function watch(): void {
   watching = true
   process.on('exit', () => {
     for (const child of running) child.kill('SIGKILL')
-    for (const action of lastActions) action()
+    // What was made last goes first: a file system before the folder that it is mounted on.
+    for (const action of [...lastActions].reverse()) attempt(action)
   })
   // A signal's own way to end a process calls nobody on 'exit'.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
+}
+
+function attempt(action: () => void): void {
+  try {
+    action()
+  } catch (error) {
+    console.error(error)
+  }
 }
 
 /** Kills `child` when this process ends before it does. */
@@ -24,7 +33,7 @@ export function endWithUs(child: ChildProcess): ChildProcess {
   return child
 }
 
-/** Runs `action`, which must not throw, when this process ends. @returns what takes that back */
+/** Runs `action` when this process ends. @returns what takes that back */
 export function whenWeEnd(action: () => void): () => void {
   watch()
   lastActions.add(action)

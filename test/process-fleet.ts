@@ -224,6 +224,13 @@ export class ProcessFleet {
     await Promise.all(this.hosts.map((host) => host.start()))
   }
 
+  /** A node that stopped by itself may have been started again since: it is a failure all the same. */
+  checkThatNoneStopped(): void {
+    for (const { names, complaints } of this.hosts) {
+      assert.doesNotMatch(complaints, /^node \S+ stopped: /m, `a node of ${names.join(', ')}`)
+    }
+  }
+
   /** Stops everything and removes the home. What the hosts complained of is printed, as it is rare and tells much. */
   async stop(): Promise<void> {
     for (const client of this.#clients) client.close()

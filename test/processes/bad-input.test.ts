@@ -16,7 +16,7 @@ import { ProcessFleet } from '../process-fleet.ts'
 import { RawConnection } from '../raw-connection.ts'
 import { printedSeed } from '../waiting.ts'
 
-const GARBAGE_FRAMES = 300
+const GARBAGE_FRAMES = 200
 /** More calls than a node makes to its peers in the time of this test. */
 const ANSWERED_MAX = 5000
 const U32_MAX = 0xffff_ffff
@@ -291,6 +291,7 @@ describe('bad input to a node', () => {
     await writer.progress(100)
     await writer.stop()
     await checkLedger(client, volume, ledger, random)
+    fleet.checkThatNoneStopped()
     holder = await client.volumes.open(volume)
     image = ledger.image()
     ledger.advance(image, writtenBy(await holder.read(blockNumber(0))).number)

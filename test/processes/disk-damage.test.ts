@@ -169,5 +169,6 @@ describe('damage on the disk of one node', () => {
     await write(200)
     holder.close()
     await checkLedger(client, volume, ledger, random)
+    fleet.checkThatNoneStopped()
   })
 })

@@ -10,7 +10,7 @@ import { ProcessFleet } from '../process-fleet.ts'
 import { pause, printedSeed, until } from '../waiting.ts'
 
 /** BOREALIS_ENDURANCE_MS=60000 for a longer one. */
-const LOAD_MS = Number(process.env.BOREALIS_ENDURANCE_MS ?? 20_000)
+const LOAD_MS = Number(process.env.BOREALIS_ENDURANCE_MS ?? 10_000)
 const SAMPLE_MS = 250
 /** Of a host process with two nodes with small settings: two threads of V8, log buffers, memory tables, caches. */
 const RSS_BYTES_MAX = 512 << 20
@@ -79,5 +79,6 @@ describe('nodes under load for a while', () => {
       )
     }
     await checkLedger(client, volume, ledger, random, last)
+    fleet.checkThatNoneStopped()
   })
 })

@@ -16,7 +16,7 @@ import { type HostPlace, type Layout, ProcessFleet } from '../process-fleet.ts'
 import { pause, printedSeed, until } from '../waiting.ts'
 
 /** Of the random events; what comes before and after takes about as long again. */
-const CHAOS_MS = Number(process.env.BOREALIS_CHAOS_MS ?? 15_000)
+const CHAOS_MS = Number(process.env.BOREALIS_CHAOS_MS ?? 8_000)
 const DOWN_MS_MAX = 1500
 
 const FENCED = 3
@@ -135,6 +135,7 @@ async function run(layout: Layout, fleet: ProcessFleet, client: Fleet): Promise<
   await follower.stop()
   await chaos.writer.kill()
   assert.deepEqual(follower.problems, [])
+  fleet.checkThatNoneStopped()
   const checked = await checkLedger(client, volume, ledger, random, oldest)
   const { points, refused } = follower
   console.log(JSON.stringify({ ...chaos.counts, acknowledged: ledger.highest, found: checked.number, points, refused }))

@@ -101,5 +101,6 @@ describe('replacing nodes that are gone for good', () => {
     await writer.stop()
     assert.deepEqual(follower.problems, [])
     await checkLedger(client, volume, ledger, random)
+    fleet.checkThatNoneStopped()
   })
 })

@@ -102,5 +102,6 @@ describe('zones that are lost', () => {
     assert.deepEqual(follower.problems, [])
     assert(follower.points > 20, `the view was looked at at ${follower.points} points only`)
     await checkLedger(client, volume, ledger, random)
+    fleet.checkThatNoneStopped()
   })
 })
