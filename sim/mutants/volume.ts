@@ -85,8 +85,8 @@ export const VOLUME_MUTANTS: readonly Mutant[] = [
   membership({
     name: 'settled before it has caught up',
     rule: 'A change of membership ends when nothing acknowledged depends on those that leave.',
-    find: 'if (await this.#caughtUp(place, config)) {',
-    replace: 'if ((await this.#caughtUp(place, config)) || timeoutMs > 0) {',
+    find: 'if (await this.#caughtUp(place, config, bounds)) {',
+    replace: 'if ((await this.#caughtUp(place, config, bounds)) || timeoutMs > 0) {',
   }),
   membership({
     name: 'new members need not have it',
