@@ -1,7 +1,7 @@
 /**
  * Volumes of a fleet as a program uses them: over TCP, with a registry in SQLite.
  *
- *   const fleet = openFleet(await SqliteRegistry.open('registry.sqlite'))
+ *   const fleet = openFleet(SqliteRegistry.open('registry.sqlite'))
  *   const volume = await fleet.volumes.open(await fleet.volumes.create())
  *   await volume.write([{ block: blockNumber(7), bytes }])
  *   await volume.sync()
