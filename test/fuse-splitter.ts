@@ -4,6 +4,8 @@
  * line of JSON: for every kind of write how many bytes were taken, at least and at most, of how many.
  */
 import { closeSync, constants, openSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 const emitWarning = process.emitWarning
 process.emitWarning = () => {}
@@ -28,7 +30,7 @@ const LONG_BYTES = 3n << 20n
 const VECTORS = 128
 
 const [path = '', rounds = '100'] = process.argv.slice(2)
-const sourcePath = `/tmp/fuse-splitter-${process.pid}`
+const sourcePath = join(tmpdir(), `fuse-splitter-${process.pid}`)
 writeFileSync(sourcePath, new Uint8Array(SOURCE_BYTES).fill(1))
 const sourceFd = openSync(sourcePath, 'r+')
 rmSync(sourcePath)
