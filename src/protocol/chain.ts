@@ -5,7 +5,7 @@
  * came early wait for the one they follow (SIGMOD 2018, section 2.3).
  */
 import { invariant } from './errors.ts'
-import { type Lsn, lsn, maxLsn } from './lsn.ts'
+import { type Lsn, maxLsn } from './lsn.ts'
 
 export interface Linked {
   readonly lsn: Lsn
@@ -90,5 +90,3 @@ export class Chain<T extends Linked> {
     }
   }
 }
-
-export const EMPTY_CHAIN: Lsn = lsn(0)

@@ -53,8 +53,6 @@ export function reached(quorum: Quorum, lsnOf: (member: number) => Lsn, depth = 
   return lsn(highest[needed - 1] as number)
 }
 
-export const NOTHING_REACHED: Lsn = lsn(0)
-
 export function membersOf(quorum: Quorum): Set<number> {
   if ('member' in quorum) return new Set([quorum.member])
   const all = new Set<number>()

@@ -46,8 +46,3 @@ export async function setNodeState(registry: Registry, node: string, state: Flee
     return JSON.stringify({ format: FORMAT, ...parse(value), state })
   })
 }
-
-/** Forgets a node that holds no segments any more. */
-export async function unregisterNode(registry: Registry, node: string): Promise<void> {
-  await update(registry, nodeKey(node), () => null)
-}

@@ -19,14 +19,7 @@
 import { applyRanges, diff } from '../../protocol/delta.ts'
 import { VolumeError } from '../../protocol/errors.ts'
 import { type GroupIndex, type Lsn, lsn, ZERO_LSN } from '../../protocol/lsn.ts'
-import {
-  encodeRecord,
-  FLAG_SPARSE,
-  PAYLOAD_BYTES_MAX,
-  RecordKind,
-  recordBytes,
-  trimCount,
-} from '../../protocol/record.ts'
+import { encodeRecord, FLAG_SPARSE, RecordKind, recordBytes } from '../../protocol/record.ts'
 
 /** A whole block, materialised by this node at the version `lsn`. Same LSN and `toCpl` as the last record in it. */
 export const IMAGE = 5
@@ -38,8 +31,6 @@ export const FLAG_EXPANDED = 0x80
 
 /** The most bytes that an entry has besides its payload. */
 export const ENTRY_HEAD_BYTES_MAX = 44
-/** The most bytes of an entry. */
-export const ENTRY_BYTES_MAX = ENTRY_HEAD_BYTES_MAX + PAYLOAD_BYTES_MAX
 
 /** What an entry says of itself. A `RedoRecord` is one. */
 export interface EntryHead {
@@ -202,9 +193,6 @@ export function entryToRecord(entry: Entry, group: GroupIndex): Uint8Array | und
   encodeRecord(into, new DataView(into.buffer), 0, { ...entry, kind: entry.kind, group }, entry.payload)
   return into
 }
-
-/** How many blocks the TRIM record covered that this entry came from (its first part, which has the count). */
-export const entryTrimCount = (entry: Entry): number => (entry.payload.length === 0 ? 1 : trimCount(entry.payload))
 
 /** The entry at `at` with its kind changed to IMAGE; answers the end of the copy. Used for FULL entries. */
 export function copyAsImage(
