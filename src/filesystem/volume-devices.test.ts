@@ -69,6 +69,36 @@ describe('a file system in a volume', () => {
     assert.deepEqual(next.check(), [])
   })
 
+  it('stays at its LSN when the view that it is attached to follows the head', async () => {
+    using fleet = await LocalFleet.start()
+    const { volumes } = fleet.client()
+    const id = await volumes.create(GEOMETRY)
+    const writer = await volumes.open(id)
+    const device = writerDevice(writer)
+    await FileSystem.format(device, { now })
+    const system = await FileSystem.attach(device, { now })
+    await written(system, 'first')
+    await system.fsync()
+    const before = await describeTree(system)
+    await fleet.announced()
+    const view = await volumes.view(id)
+    const past = await FileSystem.attach(viewDevice(view), { now })
+    const overlay = overlayDevice(new OverlayView(view, overlayStore()), BLOCK_BYTES)
+    const reader = await FileSystem.attach(overlay, { now })
+
+    const first = system.lookup(ROOT_INO, 'first').ino
+    await system.write(first, 0, Buffer.alloc(9000, 99))
+    await written(system, 'second')
+    await system.fsync()
+    await fleet.announced()
+    assert.equal(await view.follow(), writer.vdl)
+
+    // The content is read only now.
+    assert.deepEqual([await describeTree(past), await describeTree(reader)], [before, before])
+    const following = await FileSystem.attach(viewDevice(view), { now })
+    assert.equal(await describeTree(following), await describeTree(system))
+  })
+
   it('branches', async () => {
     using fleet = await LocalFleet.start()
     const { volumes } = fleet.client()

@@ -21,32 +21,34 @@ export function writerDevice(writer: VolumeWriter): BlockDevice {
   }
 }
 
-/** A volume at an LSN. It must not be made to follow the head while a file system is attached to it. */
+/** A volume at the LSN that the view is at now. It stays there, also when the view follows the head. */
 export function viewDevice(view: VolumeView): BlockDevice {
+  const at = view.readPoint
   return {
     blockBytes: view.record.blockBytes,
     readOnly: true,
-    read: (block) => view.read(block),
+    read: (block) => view.read(block, at),
     prepare: () => undefined,
     append: () => {
       throw new VolumeError('BadRequest', 'a view of a volume is read-only')
     },
-    sync: () => Promise.resolve(view.readPoint),
+    sync: () => Promise.resolve(at),
   }
 }
 
-/** A volume at an LSN, with changes that stay here: nothing that was appended outlives it. */
+/** As `viewDevice`, with changes that stay here: nothing that was appended outlives it. */
 export function overlayDevice(overlay: OverlayView, blockBytes: number): BlockDevice {
+  const at = overlay.readPoint
   return {
     blockBytes,
     readOnly: false,
-    read: (block) => overlay.read(block),
+    read: (block) => overlay.read(block, at),
     prepare: () => undefined,
     append: (changes) => {
       overlay.write(changes)
-      return overlay.readPoint
+      return at
     },
-    sync: () => Promise.resolve(overlay.readPoint),
+    sync: () => Promise.resolve(at),
   }
 }
 

@@ -27,12 +27,12 @@ export class OverlayView {
     return this.#overlay.bytes
   }
 
-  /** A block: as written here, else as it was in the volume at the read point. The caller owns the answer. */
-  async read(block: BlockNumber): Promise<Uint8Array> {
+  /** A block: as written here, else as it was in the volume at the read point, or at one before. The caller owns it. */
+  async read(block: BlockNumber, at: Lsn = this.#view.readPoint): Promise<Uint8Array> {
     checkBlock(block)
     const before = this.#overlay.read(block)
     if (before !== undefined) return before
-    const bytes = await this.#view.read(block)
+    const bytes = await this.#view.read(block, at)
     // Written while it was read: the overlay is newer.
     return this.#overlay.read(block) ?? bytes
   }

@@ -155,6 +155,8 @@ export type ViewState = 'open' | 'expired' | 'closed'
 export class VolumeView {
   readonly #context: VolumeContext
   readonly #lease: string
+  /** Where the lease lies: everything from there on is kept for this view. */
+  readonly #since: Lsn
   #geography: Geography
   #readPoint: Lsn
   #state: ViewState = 'open'
@@ -165,6 +167,7 @@ export class VolumeView {
     this.#context = context
     this.#geography = geography
     this.#lease = lease
+    this.#since = readPoint
     this.#readPoint = readPoint
     this.#renewAtMs = context.clock.now() + RENEW_MS
   }
@@ -204,11 +207,17 @@ export class VolumeView {
     throw new VolumeError(this.#state === 'expired' ? 'LeaseExpired' : 'Closed', `the view is ${this.#state}`)
   }
 
-  /** A block as it was at the read point. The caller owns the answer. */
-  async read(block: BlockNumber): Promise<Uint8Array> {
+  /**
+   * A block as it was at the read point, or at one that the view had before: whoever has to see one state goes on with
+   * the read point that he began with, wherever the view has moved to. The caller owns the answer.
+   * @throws VolumeError `BadRequest` for a read point that it never had
+   */
+  async read(block: BlockNumber, at: Lsn = this.#readPoint): Promise<Uint8Array> {
     this.#check()
     checkBlock(block)
-    const bytes = await readBlock(this.#context, this.#geography, block, this.#readPoint)
+    if (at < this.#since || at > this.#readPoint)
+      throw new VolumeError('BadRequest', `the view was at ${this.#since} to ${this.#readPoint}, never at ${at}`)
+    const bytes = await readBlock(this.#context, this.#geography, block, at)
     this.#check()
     return bytes
   }

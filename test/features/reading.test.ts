@@ -58,6 +58,11 @@ describe('a view', () => {
     assert.equal(await view.follow(), writer.vdl)
     assert.deepEqual(await valuesIn(view, [1, 100]), [2, 2])
     assert.equal(await view.follow(), writer.vdl)
+    // Whoever began at the first read point goes on there.
+    assert.equal((await view.read(blockNumber(1), began))[0], 1)
+    assert.equal((await view.read(blockNumber(100), began))[0], 0)
+    for (const never of [lsn(began - 1), lsn(writer.vdl + 1)])
+      await assert.rejects(view.read(blockNumber(1), never), hasCode('BadRequest'))
     await view.close()
   })
 
