@@ -1,11 +1,11 @@
 /** Mounted file systems for tests: places, servers as processes of their own, and whether all this is allowed here. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { mountDevice, mountsAt, openDevice, unmountHere } from '../src/fuse/real-mount.ts'
+import { mountsAt, tryMounting, unmountHere } from '../src/fuse/real-mount.ts'
 
 export const SERVER = join(import.meta.dirname, 'fuse-server.ts')
 
@@ -13,13 +13,7 @@ export const SERVER = join(import.meta.dirname, 'fuse-server.ts')
 export function whyNoMount(): string | undefined {
   const place = mkdtempSync(join(tmpdir(), 'borealis-fuse-'))
   try {
-    const fd = openDevice()
-    try {
-      mountDevice(fd, place)
-      unmountHere(place)
-    } finally {
-      closeSync(fd)
-    }
+    tryMounting(place)
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)

@@ -1,8 +1,8 @@
 /** A region in a temporary home, used as people use it: through `bin/borealis`. Nothing of it outlives the test. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import pg from 'pg'
 import { ask } from '../src/cli/control-socket.ts'
 import { homeAt } from '../src/cli/home.ts'
@@ -11,6 +11,7 @@ import { enginesFolder } from '../src/engine/postgres/binaries.ts'
 import { preparedTemplate } from '../src/engine/postgres/template.ts'
 import { mountsAt } from '../src/fuse/real-mount.ts'
 import { type Finished, runProgram } from './fuse-mounts.ts'
+import type { OrdinaryUser } from './ordinary-user.ts'
 import { engineHome, installed } from './postgres-instance.ts'
 
 const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
@@ -18,10 +19,12 @@ const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
 export class RegionHome implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))
   readonly #upArguments: readonly string[]
+  readonly #through: readonly string[]
   readonly #passwords = new Map<string, string>()
 
-  private constructor(upArguments: readonly string[]) {
+  private constructor(upArguments: readonly string[], through: readonly string[] = []) {
     this.#upArguments = upArguments
+    this.#through = through
   }
 
   /** With the engines that are on this machine already. */
@@ -32,8 +35,25 @@ export class RegionHome implements AsyncDisposable {
     return home
   }
 
+  /** Of another user, who gets the programs of the engine and makes everything else. */
+  static async makeFor(user: OrdinaryUser, upArguments: readonly string[]): Promise<RegionHome> {
+    const { folder } = await installed()
+    const home = new RegionHome(upArguments, user.through)
+    const engines = enginesFolder(home.root)
+    mkdirSync(engines)
+    symlinkSync(folder, join(engines, basename(folder)))
+    for (const path of [home.root, engines]) user.own(path)
+    return home
+  }
+
   borealis(...args: readonly string[]): Promise<Finished> {
-    return runProgram(process.execPath, [BOREALIS, ...args], { env: { ...process.env, BOREALIS_HOME: this.root } })
+    return this.borealisThrough(this.#through, ...args)
+  }
+
+  /** @param through what comes in front of the command */
+  borealisThrough(through: readonly string[], ...args: readonly string[]): Promise<Finished> {
+    const [program = '', ...rest] = [...through, process.execPath, BOREALIS, ...args]
+    return runProgram(program, rest, { env: { ...process.env, BOREALIS_HOME: this.root } })
   }
 
   async #succeeds(...args: readonly string[]): Promise<string> {

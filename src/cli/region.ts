@@ -2,7 +2,7 @@
  * A region on one machine: registry, three zones, and an instance for each cluster. It is the one process that starts the
  * others, and stops them in order: instances first, as they need their storage for it.
  */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { engineAccount, openFolders } from '../engine/account.ts'
 import { installPostgres } from '../engine/postgres/binaries.ts'
@@ -10,6 +10,7 @@ import { generatePassword } from '../engine/postgres/passwords.ts'
 import { preparedTemplate } from '../engine/postgres/template.ts'
 import { selectVersion } from '../engine/postgres/versions.ts'
 import { VolumeError } from '../protocol/errors.ts'
+import type { VolumeId } from '../protocol/lsn.ts'
 import { type FolderLock, lockFolder } from '../storage/real-lock.ts'
 import { FleetHealth } from '../volume/fleet-health.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
@@ -28,9 +29,12 @@ import {
 import { freeEngineAddress, isFree } from './free-address.ts'
 import { clusterFolder, type Home, instanceFolder, makeHome, passwordFile } from './home.ts'
 import { clearLeftovers } from './leftovers.ts'
+import type { MountingCommand } from './mount-check.ts'
+import { type PastPoint, viewAt } from './past-point.ts'
 import { ProcessList } from './process-list.ts'
 import type { RegionStatus } from './region-status.ts'
 import { nodePorts, StorageZone, ZONES } from './storage-zone.ts'
+import { removeVolume } from './volume-removal.ts'
 import { WriterInstance } from './writer-instance.ts'
 
 export interface RegionOptions {
@@ -39,6 +43,8 @@ export interface RegionOptions {
   readonly nodeSettings: readonly string[]
   /** Of each engine; by the machine's when it is not given. */
   readonly memoryMib: number | undefined
+  /** For instances, which mount. */
+  readonly mounting: MountingCommand
   /** What people may want to know. */
   readonly say: (line: string) => void
 }
@@ -49,6 +55,14 @@ export interface NewCluster {
   readonly engineVersion: string | undefined
 }
 
+export interface NewBranch {
+  readonly name: string
+  /** The cluster whose data it begins with. */
+  readonly source: string
+  /** The head of its volume when it is null. */
+  readonly at: PastPoint | null
+}
+
 export type RegionState = 'starting' | 'running' | 'stopping' | 'stopped'
 
 const MASTER = 'postgres'
@@ -56,8 +70,6 @@ const MASTER = 'postgres'
 const HEAL_EVERY_MS = 2000
 /** A node of this machine that is down comes back on the same disk: its data is not moved for a short absence. */
 const LOST_AFTER_MS = 60_000
-const DELETE_TRIES_MAX = 20
-const DELETE_PAUSE_MS = 250
 
 export class Region {
   readonly #options: RegionOptions
@@ -136,7 +148,7 @@ export class Region {
   }
 
   async #startWriter(cluster: ClusterRecord): Promise<WriterInstance> {
-    const { home, memoryMib, say } = this.#options
+    const { home, memoryMib, mounting, say } = this.#options
     let record = cluster
     const version = selectVersion(record.engineVersion)
     const account = engineAccount()
@@ -145,7 +157,7 @@ export class Region {
     }
     await preparedTemplate(await installPostgres(home.root, version, account))
     if (record.volume === null) {
-      const volume = await this.#fleet.volumes.create()
+      const volume = await this.#makeVolume(record)
       record = await changeCluster(this.#registry, record.name, (each) => ({ ...each, volume, stage: 'live' }))
     }
     if (!(await isFree(record.writer.address, record.writer.port))) {
@@ -156,10 +168,15 @@ export class Region {
         writer: { ...each.writer, ...place },
       }))
     }
-    const writer = new WriterInstance(record, { home, list: this.#list, memoryMib, say })
+    const writer = new WriterInstance(record, { home, list: this.#list, memoryMib, mounting, say })
     this.#writers.set(record.name, writer)
     writer.start()
     return writer
+  }
+
+  #makeVolume({ branchOf }: ClusterRecord): Promise<VolumeId> {
+    const { volumes } = this.#fleet
+    return branchOf === null ? volumes.create() : volumes.branch(branchOf.volume, branchOf.lsn)
   }
 
   async #addresses(): Promise<Set<string>> {
@@ -194,36 +211,69 @@ export class Region {
 
   /** Resolves when it accepts connections. */
   create({ name, engineVersion }: NewCluster): Promise<void> {
-    if (!isClusterName(name)) throw new CliError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
     const version = selectVersion(engineVersion)
     return this.#inTurn(async () => {
-      const { home } = this.#options
-      this.#checkRunning()
-      if ((await findCluster(this.#registry, name)) !== undefined)
-        throw new CliError(`there is a cluster ${name} already: choose another name`)
-      const place = await freeEngineAddress(await this.#addresses())
-      mkdirSync(clusterFolder(home, name), { recursive: true, mode: 0o700 })
-      writeFileSync(passwordFile(home, name), `${generatePassword()}\n`, { mode: 0o600 })
-      const record: ClusterRecord = {
-        name,
-        engine: 'postgres',
-        engineVersion: version.name,
-        stage: 'creating',
-        volume: null,
-        master: MASTER,
-        writer: { name: `${name}-1`, zone: ZONES[0], ...place },
-      }
-      await createCluster(this.#registry, record)
-      const problem = await (await this.#startWriter(record)).untilAvailable()
-      if (problem !== undefined) throw new CliError(`cluster ${name} is made, but not available: ${problem}`)
+      await this.#checkNew(name)
+      const password = generatePassword()
+      await this.#make({ name, engineVersion: version.name, master: MASTER, password, branchOf: null })
     })
+  }
+
+  /** Resolves when it accepts connections: with the data, and the users, that its source had at that point. */
+  branch({ name, source, at }: NewBranch): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#checkNew(name)
+      const { volume, engineVersion, master } = await this.#find(source)
+      if (volume === null) throw new CliError(`cluster ${source} has no data yet: try again in a moment`)
+      const password = readFileSync(passwordFile(this.#options.home, source), 'utf8').trim()
+      const view = await viewAt(this.#fleet.volumes, { name: source, volume }, at ?? undefined)
+      try {
+        const branchOf = { cluster: source, volume: view.record.id, lsn: view.readPoint }
+        await this.#make({ name, engineVersion, master, password, branchOf })
+      } finally {
+        await view.close()
+      }
+    })
+  }
+
+  async #checkNew(name: string): Promise<void> {
+    if (!isClusterName(name)) throw new CliError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
+    this.#checkRunning()
+    if ((await findCluster(this.#registry, name)) !== undefined)
+      throw new CliError(`there is a cluster ${name} already: choose another name`)
+  }
+
+  async #find(name: string): Promise<ClusterRecord> {
+    this.#checkRunning()
+    const record = await findCluster(this.#registry, name)
+    if (record === undefined) throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+    return record
+  }
+
+  async #make({
+    password,
+    ...settings
+  }: Pick<ClusterRecord, 'name' | 'engineVersion' | 'master' | 'branchOf'> & { readonly password: string }) {
+    const { home } = this.#options
+    const { name } = settings
+    const place = await freeEngineAddress(await this.#addresses())
+    mkdirSync(clusterFolder(home, name), { recursive: true, mode: 0o700 })
+    writeFileSync(passwordFile(home, name), `${password}\n`, { mode: 0o600 })
+    const record: ClusterRecord = {
+      ...settings,
+      engine: 'postgres',
+      stage: 'creating',
+      volume: null,
+      writer: { name: `${name}-1`, zone: ZONES[0], ...place },
+    }
+    await createCluster(this.#registry, record)
+    const problem = await (await this.#startWriter(record)).untilAvailable()
+    if (problem !== undefined) throw new CliError(`cluster ${name} is made, but not available: ${problem}`)
   }
 
   delete(name: string): Promise<void> {
     return this.#inTurn(async () => {
-      this.#checkRunning()
-      if ((await findCluster(this.#registry, name)) === undefined)
-        throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+      await this.#find(name)
       const record = await changeCluster(this.#registry, name, (each) => ({ ...each, stage: 'deleting' }))
       await this.#finishDeleting(record)
     })
@@ -233,22 +283,10 @@ export class Region {
     const { home } = this.#options
     await this.#writers.get(name)?.stop()
     this.#writers.delete(name)
-    if (volume !== null) await this.#deleteVolume(volume)
+    if (volume !== null) await removeVolume(this.#fleet.volumes, volume)
     rmSync(clusterFolder(home, name), { recursive: true, force: true })
     rmSync(instanceFolder(home, writer.name), { recursive: true, force: true })
     await removeCluster(this.#registry, name)
-  }
-
-  async #deleteVolume(volume: NonNullable<ClusterRecord['volume']>): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#fleet.volumes.delete(volume)
-      } catch (error) {
-        if (error instanceof VolumeError && error.code === 'NotFound') return
-        if (!(error instanceof VolumeError) || !error.retryable || tries === DELETE_TRIES_MAX) throw error
-        await pause(DELETE_PAUSE_MS)
-      }
-    }
   }
 
   #checkRunning(): void {

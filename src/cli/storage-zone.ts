@@ -91,7 +91,7 @@ export class StorageZone {
       args.push('--node', `${name}=${join(this.#place.home.zones, this.zone, name)}:${port}`)
     }
     for (const setting of this.#place.settings) args.push('--set', setting)
-    return [PROGRAM, ...args]
+    return [process.execPath, PROGRAM, ...args]
   }
 
   async #heard(line: string): Promise<void> {

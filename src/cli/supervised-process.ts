@@ -16,7 +16,7 @@ import { CrashBudget } from '../instance/crash-budget.ts'
 export type ProcessState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'given-up'
 
 export interface ProcessOptions {
-  /** A program of ours, and its arguments, found anew for each start. */
+  /** Found anew for each start. */
   readonly command: () => Promise<readonly [program: string, ...args: string[]]>
   readonly log: string
   readonly onLine: (line: string) => void
@@ -67,13 +67,13 @@ export class SupervisedProcess {
   }
 
   async #start(): Promise<void> {
-    const command = await this.#options.command()
+    const [program, ...args] = await this.#options.command()
     if (this.#state !== 'starting') return
     const log = openLog(this.#options.log)
     try {
       // A session of its own: Ctrl-C in our terminal is for us, and we stop everything in order. Its input is a pipe
       // that ends with us.
-      const child = spawn(process.execPath, [...command], { stdio: ['pipe', 'pipe', log], detached: true })
+      const child = spawn(program, args, { stdio: ['pipe', 'pipe', log], detached: true })
       await once(child, 'spawn')
       this.#child = child
     } finally {

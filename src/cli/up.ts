@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { CliError, messageOf } from './cli-error.ts'
 import { ask, type Handlers, NotRunning, serveCommands } from './control-socket.ts'
 import { type Home, logFile, makeHome } from './home.ts'
-import { checkMounting } from './mount-check.ts'
+import { mountingCommand } from './mount-check.ts'
 import { Region } from './region.ts'
 import type { RegionStatus } from './region-status.ts'
 
@@ -51,8 +51,8 @@ function connectionText({ home, clusters, instances }: RegionStatus): string {
 /** Runs the region until it is told to stop. */
 export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions): Promise<void> {
   makeHome(home)
-  checkMounting(home)
-  const region = await Region.open({ home, nodeSettings, memoryMib, say: print })
+  const mounting = await mountingCommand(home)
+  const region = await Region.open({ home, nodeSettings, memoryMib, mounting, say: print })
   const stopped = Promise.withResolvers<void>()
   const stop = (): void => {
     if (region.state === 'stopping' || region.state === 'stopped') return
@@ -69,6 +69,10 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
     ready: () => Promise.race([isUp.promise, stopped.promise.then(() => ['the region was stopped'])]),
     create: async (cluster) => {
       await region.create(cluster)
+      return null
+    },
+    branch: async (branch) => {
+      await region.branch(branch)
       return null
     },
     delete: async ({ name }) => {

@@ -6,6 +6,7 @@ import { type InstanceReport, parseReport } from '../instance/instance-report.ts
 import { volumeName } from '../protocol/lsn.ts'
 import type { ClusterRecord } from './cluster-record.ts'
 import { type Home, instanceFolder, logFile, passwordFile } from './home.ts'
+import type { MountingCommand } from './mount-check.ts'
 import type { ProcessList } from './process-list.ts'
 import { writeServerCertificate } from './region-authority.ts'
 import type { ClusterStatus, EndpointStatus, InstanceStatus } from './region-status.ts'
@@ -31,6 +32,7 @@ interface WriterPlace {
   readonly home: Home
   readonly list: ProcessList
   readonly memoryMib: number | undefined
+  readonly mounting: MountingCommand
   readonly say: (line: string) => void
 }
 
@@ -68,7 +70,7 @@ export class WriterInstance {
       cluster,
       cluster: { writer },
     } = this
-    const { home, memoryMib } = this.#place
+    const { home, memoryMib, mounting } = this.#place
     const folder = instanceFolder(home, writer.name)
     mkdirSync(folder, { recursive: true, mode: 0o755 })
     const { certificate, key } = writeServerCertificate(home, folder, writer.address)
@@ -87,7 +89,8 @@ export class WriterInstance {
       master: cluster.master,
       'password-file': passwordFile(home, cluster.name),
     }
-    return [PROGRAM, ...Object.entries(settings).flatMap(([option, value]) => [`--${option}`, value])]
+    const args = Object.entries(settings).flatMap(([option, value]) => [`--${option}`, value])
+    return mounting([process.execPath, PROGRAM, ...args])
   }
 
   #heard(line: string): void {
@@ -160,7 +163,7 @@ export class WriterInstance {
   }
 
   clusterStatus(): ClusterStatus {
-    const { name, engine, engineVersion, volume, master } = this.cluster
+    const { name, engine, engineVersion, volume, master, branchOf } = this.cluster
     const { epoch = null, vdl = null, bytesUsed = null, storage = 'ok' } = this.#report ?? {}
     return {
       name,
@@ -170,6 +173,7 @@ export class WriterInstance {
       volume: { id: volume === null ? null : volumeName(volume), epoch, vdl, bytesUsed },
       storage,
       master,
+      branchOf: branchOf && { ...branchOf, volume: volumeName(branchOf.volume) },
     }
   }
 

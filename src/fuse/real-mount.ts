@@ -21,8 +21,9 @@ const MNT_DETACH = 2
 const PROBE_MS_MAX = 2000
 const UNMOUNT_MS_MAX = 10_000
 
+const CONTAINER = 'in a container with --device /dev/fuse --cap-add SYS_ADMIN'
 const HOW =
-  'run as root, in a container with --device /dev/fuse --cap-add SYS_ADMIN, ' +
+  `run as root, ${CONTAINER}, ` +
   'or in namespaces of your own: unshare --user --map-current-user --keep-caps --mount PROGRAM'
 
 export type MountErrorCode =
@@ -56,12 +57,16 @@ export function openDevice(device = DEVICE): number {
       case 'ENOENT':
       case 'ENODEV':
       case 'ENXIO':
-        throw new MountError('NoDevice', `there is no ${device}: load the module fuse, or ${HOW}`, { cause: error })
-      case 'EACCES':
-      case 'EPERM':
-        throw new MountError('NoDevice', `${device} may not be opened: make it readable and writable, or ${HOW}`, {
+        throw new MountError('NoDevice', `there is no ${device}: load the module fuse, or run ${CONTAINER}`, {
           cause: error,
         })
+      case 'EACCES':
+      case 'EPERM':
+        throw new MountError(
+          'NoDevice',
+          `${device} may not be opened: let users open it (chmod 666 ${device}), run as root, or ${CONTAINER}`,
+          { cause: error },
+        )
       default:
         throw error
     }
@@ -94,6 +99,17 @@ export function mountDevice(fd: number, path: string): void {
   }
   if (why === system.errno.ENODEV) throw new MountError('NoDevice', `the kernel has no FUSE: load the module fuse`)
   throw new MountError('Failed', `mounting on ${path}: ${errorName(why)}`)
+}
+
+/** @throws MountError when nothing can be mounted on the directory, as things are */
+export function tryMounting(path: string): void {
+  const fd = openDevice()
+  try {
+    mountDevice(fd, path)
+    unmountHere(path)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Opens and mounts; nothing stays open when it fails. A dead mount of ours in the same place is taken away first. */

@@ -46,8 +46,10 @@ export async function openVolume(
 }
 
 async function formatIfNew(device: ReturnType<typeof writerDevice>): Promise<void> {
+  // In namespaces of an ordinary user there is no other user, and who owns nothing may write nothing.
+  const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
   try {
-    await FileSystem.format(device, { now })
+    await FileSystem.format(device, { now, owner })
   } catch (error) {
     // There is one already; or something else, which attaching will say.
     if (!(error instanceof FsError) || error.code !== 'EEXIST') throw error

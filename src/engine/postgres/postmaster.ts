@@ -72,7 +72,8 @@ export class Postmaster {
     const log = await open(startupLog(place.logFolder), 'w', 0o640)
     try {
       const engine = [place.program, '-D', place.dataDirectory, '-c', `config_file=${place.configurationFile}`]
-      const child = spawn('setpriv', ['--pdeathsig', 'QUIT', '--', ...engine], {
+      // Where an ordinary user mounts, in namespaces of its own, we have privileges that the engine must not have.
+      const child = spawn('setpriv', ['--pdeathsig', 'QUIT', '--ambient-caps', '-all', '--', ...engine], {
         // A session of its own: Ctrl-C in our terminal is for us, and we stop the engine in order.
         detached: true,
         stdio: ['ignore', log.fd, log.fd],
