@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { volumeId } from '../protocol/lsn.ts'
+import { lsn, volumeId } from '../protocol/lsn.ts'
 import { MemoryRegistry } from '../volume/memory-registry.ts'
 import {
   type ClusterRecord,
@@ -18,6 +18,7 @@ const RECORD: ClusterRecord = {
   engineVersion: '17.10',
   stage: 'creating',
   volume: null,
+  branchOf: null,
   master: 'postgres',
   writer: { name: 'demo-1', zone: 'a', address: '127.20.0.2', port: 5432 },
 }
@@ -34,6 +35,20 @@ describe('clusters in the registry', () => {
     assert.equal(live.volume, volume)
     await removeCluster(registry, 'demo')
     assert.equal(await findCluster(registry, 'demo'), undefined)
+  })
+
+  it('know what they were branched from', async () => {
+    const registry = new MemoryRegistry()
+    const branchOf = { cluster: 'demo', volume: volumeId(7), lsn: lsn(2 ** 40 + 1) }
+    await createCluster(registry, { ...RECORD, branchOf })
+    assert.deepEqual(await findCluster(registry, 'demo'), { ...RECORD, branchOf })
+  })
+
+  it('are read as they were written before there were branches', async () => {
+    const registry = new MemoryRegistry()
+    const { branchOf: _, ...before } = RECORD
+    await registry.cas('cluster/demo', 0, JSON.stringify({ format: 1, ...before, volume: 'vol-00000007' }))
+    assert.deepEqual(await findCluster(registry, 'demo'), { ...RECORD, volume: volumeId(7) })
   })
 
   it('have names as RDS allows them', () => {

@@ -1,7 +1,8 @@
 /** What the region knows of a cluster: one cell of the registry, in JSON, format 1. */
 import { VolumeError } from '../protocol/errors.ts'
-import { parseVolumeName, type VolumeId, volumeName } from '../protocol/lsn.ts'
+import { type Lsn, parseVolumeName, type VolumeId, volumeName } from '../protocol/lsn.ts'
 import { type Registry, update } from '../volume/registry.ts'
+import { CliError } from './cli-error.ts'
 
 const FORMAT = 1
 const PREFIX = 'cluster/'
@@ -13,6 +14,13 @@ export interface InstanceRecord {
   readonly port: number
 }
 
+/** What a cluster was made from: the volume of another, or an ancestor of that, at an LSN. */
+export interface BranchPoint {
+  readonly cluster: string
+  readonly volume: VolumeId
+  readonly lsn: Lsn
+}
+
 export interface ClusterRecord {
   readonly name: string
   readonly engine: 'postgres'
@@ -21,18 +29,39 @@ export interface ClusterRecord {
   /** `creating` until it has a volume; `deleting`: what is left of it is being removed. */
   readonly stage: 'creating' | 'live' | 'deleting'
   readonly volume: VolumeId | null
+  /** null: it began empty. */
+  readonly branchOf: BranchPoint | null
   readonly master: string
   readonly writer: InstanceRecord
 }
 
-const format = (record: ClusterRecord): string =>
-  JSON.stringify({ format: FORMAT, ...record, volume: record.volume === null ? null : volumeName(record.volume) })
+/** Volumes by their names. */
+interface StoredRecord extends Omit<ClusterRecord, 'volume' | 'branchOf'> {
+  readonly format: number
+  readonly volume: string | null
+  /** Records from before there were branches do not have it. */
+  readonly branchOf?: (Omit<BranchPoint, 'volume'> & { readonly volume: string }) | null
+}
+
+function format({ volume, branchOf, ...rest }: ClusterRecord): string {
+  const stored: StoredRecord = {
+    format: FORMAT,
+    ...rest,
+    volume: volume === null ? null : volumeName(volume),
+    branchOf: branchOf === null ? null : { ...branchOf, volume: volumeName(branchOf.volume) },
+  }
+  return JSON.stringify(stored)
+}
 
 function parse(json: string): ClusterRecord {
-  const raw = JSON.parse(json) as Omit<ClusterRecord, 'volume'> & { readonly format: number; volume: string | null }
-  const { format: version, volume, ...rest } = raw
-  if (version !== FORMAT) throw new VolumeError('UnsupportedFormat', `cluster ${raw.name} has format ${version}`)
-  return { ...rest, volume: volume === null ? null : (parseVolumeName(volume) ?? null) }
+  const { format: version, volume, branchOf, ...rest } = JSON.parse(json) as StoredRecord
+  if (version !== FORMAT) throw new VolumeError('UnsupportedFormat', `cluster ${rest.name} has format ${version}`)
+  const origin = branchOf == null ? undefined : parseVolumeName(branchOf.volume)
+  return {
+    ...rest,
+    volume: volume === null ? null : (parseVolumeName(volume) ?? null),
+    branchOf: branchOf == null || origin === undefined ? null : { ...branchOf, volume: origin },
+  }
 }
 
 /** RDS's, but for the length: names of instances are made from it. */
@@ -52,6 +81,14 @@ export async function listClusters(registry: Registry): Promise<ClusterRecord[]>
 export async function findCluster(registry: Registry, name: string): Promise<ClusterRecord | undefined> {
   const cell = await registry.get(PREFIX + name)
   return cell === undefined ? undefined : parse(cell.value)
+}
+
+/** The volume of a cluster, or the one of that id. @throws CliError when there is no such cluster */
+export async function findVolume(registry: Registry, name: string): Promise<VolumeId> {
+  const volume = parseVolumeName(name) ?? (await findCluster(registry, name))?.volume
+  if (volume === undefined || volume === null)
+    throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+  return volume
 }
 
 /** @returns false when there is one of that name */

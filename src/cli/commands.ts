@@ -3,15 +3,15 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import { parseVolumeName } from '../protocol/lsn.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { openFleet } from '../volume/tcp-fleet.ts'
 import { type CheckReport, checkVolume } from '../volume/volume-check.ts'
 import { CliError } from './cli-error.ts'
-import { findCluster } from './cluster-record.ts'
+import { findVolume } from './cluster-record.ts'
 import { ask, NotRunning } from './control-socket.ts'
 import { type Home, passwordFile } from './home.ts'
 import { clearLeftovers } from './leftovers.ts'
+import type { PastPoint } from './past-point.ts'
 import { lockHome } from './region.ts'
 import { columns, type RegionStatus, statusText } from './region-status.ts'
 
@@ -58,16 +58,29 @@ export async function createCluster(home: Home, name: string, engineVersion: str
   print(`cluster ${name} is available at ${host}:${port}: borealis psql ${name}`)
 }
 
+export async function branchCluster(
+  home: Home,
+  source: string,
+  name: string,
+  at: PastPoint | undefined,
+): Promise<void> {
+  await ask(home, 'branch', { source, name, at: at ?? null }, print)
+  const { host, port } = await writerOf(home, name)
+  const { branchOf } = (await ask(home, 'status', {})).clusters.find((each) => each.name === name) ?? {}
+  print(`branch ${name} of ${source} at LSN ${branchOf?.lsn} is available at ${host}:${port}: borealis psql ${name}`)
+}
+
 export async function listClusters(home: Home): Promise<void> {
   const { clusters, instances } = await ask(home, 'status', {})
   print(
     columns([
-      ['CLUSTER', 'ENGINE', 'STATUS', 'INSTANCES'],
-      ...clusters.map(({ name, engine, engineVersion, status: now }) => [
+      ['CLUSTER', 'ENGINE', 'STATUS', 'INSTANCES', 'BRANCH OF'],
+      ...clusters.map(({ name, engine, engineVersion, status: now, branchOf }) => [
         name,
         `${engine} ${engineVersion}`,
         now,
         instances.filter(({ cluster }) => cluster === name).length,
+        branchOf && `${branchOf.cluster} at LSN ${branchOf.lsn}`,
       ]),
     ]),
   )
@@ -159,10 +172,7 @@ export async function checkCluster(home: Home, name: string): Promise<number> {
   const registry = SqliteRegistry.open(home.registry)
   const fleet = openFleet(registry)
   try {
-    const volume = parseVolumeName(name) ?? (await findCluster(registry, name))?.volume
-    if (volume === undefined || volume === null)
-      throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
-    const report = await checkVolume(fleet.context, volume)
+    const report = await checkVolume(fleet.context, await findVolume(registry, name))
     for (const line of checkText(report)) print(line)
     return report.differences.length > 0 || report.missing.length > 0 ? 1 : 0
   } finally {

@@ -7,7 +7,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { createInterface } from 'node:readline'
 import { CliError, messageOf } from './cli-error.ts'
 import type { Home } from './home.ts'
-import type { NewCluster } from './region.ts'
+import type { NewBranch, NewCluster } from './region.ts'
 import type { RegionStatus } from './region-status.ts'
 
 /** What can be asked, and what is answered. */
@@ -16,6 +16,7 @@ export interface Commands {
   /** Answers when the region is up: with what is not available. */
   ready: { argument: Record<string, never>; result: readonly string[] }
   create: { argument: NewCluster; result: null }
+  branch: { argument: NewBranch; result: null }
   delete: { argument: { readonly name: string }; result: null }
   /** Answers when everything has stopped. */
   down: { argument: Record<string, never>; result: null }

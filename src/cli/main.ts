@@ -4,6 +4,7 @@ import { nodeOptionsFrom } from '../storage/node-options.ts'
 import { messageOf, UsageError } from './cli-error.ts'
 import { CLUSTER_NAME_RULE, isClusterName } from './cluster-record.ts'
 import {
+  branchCluster,
   checkCluster,
   createCluster,
   deleteCluster,
@@ -14,7 +15,9 @@ import {
   status,
 } from './commands.ts'
 import { ourHome } from './home.ts'
+import { parsePoint } from './past-point.ts'
 import { upDetached, upHere } from './up.ts'
+import { mountVolume } from './volume-mount.ts'
 
 const USAGE = `usage: borealis COMMAND
 
@@ -22,11 +25,16 @@ const USAGE = `usage: borealis COMMAND
   down                            stop it, losing nothing
   status [--json]                 everything that runs
   cluster create NAME [--engine postgres] [--engine-version 17]
+  cluster branch NAME NEW [--at LSN|TIME]
+                                  a cluster with NAME's data of that point, now without --at
   cluster list
   cluster delete NAME             with all its data
   cluster password NAME           of the master user
   psql NAME [ARGUMENTS]           connect as the master user
   volume check NAME               compare all copies; status 1 when they differ
+  volume mount NAME FOLDER [--at LSN|TIME] [--overlay]
+                                  the files of that point, until Ctrl-C; with --overlay changes
+                                  are taken, and gone with it
 
 Data is in BOREALIS_HOME (~/.borealis). Why something failed, with BOREALIS_DEBUG=1 in detail.`
 
@@ -86,6 +94,12 @@ async function cluster([what, ...args]: readonly string[]): Promise<void> {
       if (!isClusterName(name)) throw new UsageError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
       return createCluster(home, name, values['engine-version'])
     }
+    case 'branch': {
+      const { values, positionals } = parse(args, { at: { type: 'string' } }, ['NAME', 'NEW'])
+      const [source = '', name = ''] = positionals
+      if (!isClusterName(name)) throw new UsageError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
+      return branchCluster(home, source, name, values.at === undefined ? undefined : parsePoint(values.at))
+    }
     case 'list':
       parse(args, {})
       return listClusters(home)
@@ -94,7 +108,25 @@ async function cluster([what, ...args]: readonly string[]): Promise<void> {
     case 'password':
       return printPassword(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
     default:
-      throw new UsageError(`cluster ${what ?? ''}: it is create, list, delete or password`)
+      throw new UsageError(`cluster ${what ?? ''}: it is create, branch, list, delete or password`)
+  }
+}
+
+/** @returns the status of this process */
+async function volume([what, ...args]: readonly string[]): Promise<number> {
+  switch (what) {
+    case 'check':
+      return checkCluster(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
+    case 'mount': {
+      const options = { at: { type: 'string' }, overlay: { type: 'boolean', default: false } } as const
+      const { values, positionals } = parse(args, options, ['NAME', 'FOLDER'])
+      const [name = '', folder = ''] = positionals
+      const at = values.at === undefined ? undefined : parsePoint(values.at)
+      await mountVolume(home, { name, folder, at, overlay: values.overlay })
+      return 0
+    }
+    default:
+      throw new UsageError(`volume ${what ?? ''}: it is check or mount`)
   }
 }
 
@@ -119,11 +151,8 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
       if (name === undefined || name.startsWith('-')) throw new UsageError('psql: NAME of a cluster is missing')
       return psql(home, name, rest)
     }
-    case 'volume': {
-      const [what, ...rest] = args
-      if (what !== 'check') throw new UsageError(`volume ${what ?? ''}: it is check`)
-      return checkCluster(home, parse(rest, {}, ['NAME']).positionals[0] ?? '')
-    }
+    case 'volume':
+      return volume(args)
     case 'help':
     case '--help':
     case '-h':

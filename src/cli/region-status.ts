@@ -12,6 +12,8 @@ export interface ClusterStatus {
   }
   readonly storage: string
   readonly master: string
+  /** The cluster that it was branched from, which may be gone, and where. */
+  readonly branchOf: { readonly cluster: string; readonly volume: string; readonly lsn: number } | null
 }
 
 export interface InstanceStatus {

@@ -9,6 +9,7 @@ import { installPostgres } from '../engine/postgres/binaries.ts'
 import { generatePassword } from '../engine/postgres/passwords.ts'
 import { preparedTemplate } from '../engine/postgres/template.ts'
 import { selectVersion } from '../engine/postgres/versions.ts'
+import { holdsDatabase } from '../instance/past-files.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import type { VolumeId } from '../protocol/lsn.ts'
 import { type FolderLock, lockFolder } from '../storage/real-lock.ts'
@@ -228,6 +229,8 @@ export class Region {
       const password = readFileSync(passwordFile(this.#options.home, source), 'utf8').trim()
       const view = await viewAt(this.#fleet.volumes, { name: source, volume }, at ?? undefined)
       try {
+        if (!(await holdsDatabase(view)))
+          throw new CliError(`${source} had no database yet at LSN ${view.readPoint}: choose a later point`)
         const branchOf = { cluster: source, volume: view.record.id, lsn: view.readPoint }
         await this.#make({ name, engineVersion, master, password, branchOf })
       } finally {

@@ -12,8 +12,8 @@ import { isAlive, processesIn } from './processes.ts'
 import type { PostgresVersion } from './versions.ts'
 
 /** There from the first file of a copy until the last is durable: a directory that has it is no database yet. */
-const UNFINISHED = 'borealis.unfinished'
-const VERSION_FILE = 'PG_VERSION'
+export const UNFINISHED = 'borealis.unfinished'
+export const VERSION_FILE = 'PG_VERSION'
 const CONTROL_FILE = join('global', 'pg_control')
 const WAL_FILE = /^pg_wal\/[0-9A-F]{24}$/
 const STANDBY_SIGNAL = 'standby.signal'
