@@ -53,6 +53,11 @@ const NODE_TYPES: readonly number[] = [
   FileType.BLOCK,
 ]
 
+export interface AttachOptions extends FileSystemOptions {
+  /** Files without a name that somebody still has open: kept, each opened once. @defaultValue none */
+  readonly stillOpen?: readonly Ino[]
+}
+
 export class FileSystem implements FileOperations {
   readonly #metadata: Metadata
   readonly #content: FileContent
@@ -77,13 +82,24 @@ export class FileSystem implements FileOperations {
    * Reads all metadata into memory, and removes the files that were unlinked and still open when their last user ended.
    * @throws FsError EINVAL when there is no file system that this code can read, EIO
    */
-  static async attach(device: BlockDevice, options: FileSystemOptions): Promise<FileSystem> {
-    const system = new FileSystem(await readMetadata(device, options.now))
+  static async attach(device: BlockDevice, { now, stillOpen = [] }: AttachOptions): Promise<FileSystem> {
+    const system = new FileSystem(await readMetadata(device, now))
     if (!device.readOnly) {
+      const open = new Set<number>(stillOpen)
       const orphans = [...system.#metadata.inodes.all()].filter(({ links }) => links === 0)
-      for (const orphan of orphans) await system.#content.removal.reap(orphan)
+      for (const orphan of orphans) {
+        if (open.has(orphan.number)) orphan.opens++
+        else await system.#content.removal.reap(orphan)
+      }
     }
     return system
+  }
+
+  /** Files that lost their last name and are open. */
+  get openOrphans(): readonly Ino[] {
+    return [...this.#metadata.inodes.all()]
+      .filter(({ links, opens }) => links === 0 && opens > 0)
+      .map(({ number }) => number as Ino)
   }
 
   get readOnly(): boolean {

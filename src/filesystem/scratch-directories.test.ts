@@ -77,6 +77,39 @@ describe('scratch directories', () => {
     assert.deepEqual(again.main.check(), [])
   })
 
+  it('go on as they were on the same device, with files that lost their names and are open', async () => {
+    const { device, scratch, system, base, temporary } = await prepared()
+    const sort = await system.create(temporary, 'sort', 0o600, OWNER)
+    await system.write(sort.ino, 0, Buffer.from('sorted'))
+    const [inside, outside] = [
+      await system.create(temporary, 'a', 0o600, OWNER),
+      await system.create(base, 'a', 0o600, OWNER),
+    ]
+    for (const { ino } of [inside, outside]) await system.write(ino, 0, Buffer.from('open'))
+    await system.unlink(temporary, 'a')
+    await system.unlink(base, 'a')
+    // Left by nobody who has it open.
+    const lost = await system.create(temporary, 'lost', 0o600, OWNER)
+    await system.unlink(temporary, 'lost')
+    assert.deepEqual(new Set(system.openOrphans), new Set([inside.ino, outside.ino, lost.ino]))
+
+    const stillOpen = [inside.ino, outside.ino]
+    const main = await FileSystem.attach(device, { now, stillOpen })
+    const next = await ScratchDirectories.graft(main, { now, device: scratch, directories, stillOpen })
+    assert.equal(next.lookup(temporary, 'sort').ino, sort.ino)
+    assert.equal(Buffer.from(await next.read(sort.ino, 0, 9)).toString(), 'sorted')
+    for (const { ino } of [inside, outside]) {
+      assert.equal(Buffer.from(await next.read(ino, 0, 9)).toString(), 'open')
+      assert.equal(next.getattr(ino).links, 0)
+    }
+    assert.throws(() => next.getattr(lost.ino), { code: 'ENOENT' })
+    assert.deepEqual(new Set(next.openOrphans), new Set(stillOpen))
+    for (const ino of stillOpen) await next.release(ino)
+    for (const ino of stillOpen) assert.throws(() => next.getattr(ino), { code: 'ENOENT' })
+    assert.deepEqual(main.check(), [])
+    assert.equal((await next.create(temporary, 'b', 0o600, OWNER)).ino > 2 ** 40, true)
+  })
+
   it('let nothing be moved across their border, nor themselves', async () => {
     const { system, base, temporary } = await prepared()
     const outside = await system.create(base, 'outside', 0o600, OWNER)

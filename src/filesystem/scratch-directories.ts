@@ -1,6 +1,7 @@
 /**
  * Directories whose content is not worth a log: an engine's sorts and statistics. They are directories of the file
- * system like others; what is in them is in a second one, on a local device, and is empty after every attach.
+ * system like others; what is in them is in a second one, on a local device. On a device of zeros they are empty; the
+ * same device goes on with what is in them.
  *
  * A directory is one of them by its path, when the file system is attached and when it is made. What had been put into
  * it before it was one is hidden. Nothing is linked or moved across the border (EXDEV), nor are these directories moved.
@@ -31,10 +32,12 @@ const SCRATCH_INO = 2 ** 40
 
 export interface ScratchOptions {
   now(): Timestamp
-  /** Blocks of zeros. */
+  /** Blocks of zeros, or what directories grafted before have left. */
   readonly device: BlockDevice
   /** From the root, with `/` between names. */
   readonly directories: readonly ByteName[]
+  /** As for `FileSystem.attach`: of these, those that are in scratch directories. */
+  readonly stillOpen?: readonly Ino[]
 }
 
 /** An inode where it is. */
@@ -58,9 +61,11 @@ export class ScratchDirectories implements FileOperations {
   }
 
   /** Puts scratch directories into a file system that was just attached. */
-  static async graft(main: FileSystem, { now, device, directories }: ScratchOptions): Promise<ScratchDirectories> {
-    await FileSystem.format(device, { now })
-    const scratch = await FileSystem.attach(device, { now })
+  static async graft(main: FileSystem, options: ScratchOptions): Promise<ScratchDirectories> {
+    const { now, device, directories, stillOpen = [] } = options
+    await formatZeros(device, now)
+    const inScratch = stillOpen.filter((each) => each >= SCRATCH_INO).map((each) => ino(each - SCRATCH_INO))
+    const scratch = await FileSystem.attach(device, { now, stillOpen: inScratch })
     const paths = directories.map((path) => path.split('/').filter((name) => name !== ''))
     const grafted = new ScratchDirectories(main, scratch, paths)
     for (const path of paths) {
@@ -72,6 +77,11 @@ export class ScratchDirectories implements FileOperations {
 
   get readOnly(): boolean {
     return this.#main.readOnly
+  }
+
+  /** Files that lost their last name and are open: what the next who attaches has to keep. */
+  get openOrphans(): readonly Ino[] {
+    return [...this.#main.openOrphans, ...this.#scratch.openOrphans.map((each) => ino(each + SCRATCH_INO))]
   }
 
   // -------------------------------------------------------------- which is where
@@ -86,8 +96,9 @@ export class ScratchDirectories implements FileOperations {
   }
 
   #add(directory: Ino): Eventual<void> {
-    const made = this.#scratch.mkdir(ROOT_INO, String(directory), 0o700, { uid: 0, gid: 0 })
-    return andThen(made, (attributes) => {
+    const name = String(directory)
+    const inner = child(this.#scratch, ROOT_INO, name) ?? this.#scratch.mkdir(ROOT_INO, name, 0o700, { uid: 0, gid: 0 })
+    return andThen(inner, (attributes) => {
       this.#inner.set(directory, attributes.ino)
       this.#outer.set(attributes.ino, directory)
     })
@@ -193,21 +204,12 @@ export class ScratchDirectories implements FileOperations {
     if (from.system !== to.system) throw new FsError('EXDEV', 'a rename into or out of a scratch directory')
     if (from.system === this.#main) {
       const isFixed = (at: Ino, which: ByteName): boolean => {
-        const child = this.#child(at, which)
-        return this.#isScratchPath(at, which) || (child !== undefined && this.#inner.has(child))
+        const found = child(this.#main, at, which)
+        return this.#isScratchPath(at, which) || (found !== undefined && this.#inner.has(found.ino))
       }
       if (isFixed(from.ino, name) || isFixed(to.ino, newName)) throw new FsError('EXDEV', 'a scratch directory stays')
     }
     return from.system.rename(from.ino, name, to.ino, newName, mode)
-  }
-
-  #child(parent: Ino, name: ByteName): Ino | undefined {
-    try {
-      return this.#main.lookup(parent, name).ino
-    } catch (error) {
-      if (error instanceof FsError && error.code === 'ENOENT') return undefined
-      throw error
-    }
   }
 
   readlink(target: Ino): ByteName {
@@ -263,5 +265,22 @@ export class ScratchDirectories implements FileOperations {
 
   statfs(): Statistics {
     return this.#main.statfs()
+  }
+}
+
+async function formatZeros(device: BlockDevice, now: () => Timestamp): Promise<void> {
+  try {
+    await FileSystem.format(device, { now })
+  } catch (error) {
+    if (!(error instanceof FsError) || error.code !== 'EEXIST') throw error
+  }
+}
+
+function child(system: FileSystem, parent: Ino, name: ByteName): Attributes | undefined {
+  try {
+    return system.lookup(parent, name)
+  } catch (error) {
+    if (error instanceof FsError && error.code === 'ENOENT') return undefined
+    throw error
   }
 }

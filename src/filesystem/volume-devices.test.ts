@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LocalFleet } from '../../test/local-fleet.ts'
 import { MemoryDisk } from '../../test/memory-disk.ts'
+import { blockNumber } from '../protocol/lsn.ts'
 import { OverlayStore } from '../volume/overlay-store.ts'
 import { OverlayView } from '../volume/overlay-view.ts'
 import { ROOT_INO, type Timestamp } from './file-operations.ts'
@@ -135,5 +136,19 @@ describe('a scratch file', () => {
     await system.setattr(ino, { size: 0 })
     await written(system, 'c')
     assert.deepEqual(system.check(), [])
+  })
+  it('takes all of a change or nothing when the local disk is full', async () => {
+    const disk = new MemoryDisk()
+    const store = new OverlayStore(disk.create('scratch'), BLOCK_BYTES, 1000 * BLOCK_BYTES)
+    const device = new ScratchDevice(store, BLOCK_BYTES)
+    const block = (n: number, value: number) => ({ block: blockNumber(n), bytes: Buffer.alloc(BLOCK_BYTES, value) })
+    device.append([block(1, 1), block(2, 1)])
+    disk.capacityBytes -= disk.freeBytes() - BLOCK_BYTES
+    const tooMuch = [{ trim: blockNumber(2), count: 1 }, block(1, 2), block(3, 2), block(4, 2)]
+    assert.throws(() => device.append(tooMuch), { code: 'DiskFull' })
+    const read = () => [1, 2, 3, 4].map((n) => device.read(blockNumber(n))[0])
+    assert.deepEqual(read(), [1, 1, 0, 0])
+    device.append(tooMuch.slice(0, 3))
+    assert.deepEqual(read(), [2, 0, 2, 0])
   })
 })

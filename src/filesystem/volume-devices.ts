@@ -52,7 +52,7 @@ export function overlayDevice(overlay: OverlayView, blockBytes: number): BlockDe
   }
 }
 
-/** Blocks of a scratch file, empty at first and gone with it. */
+/** Blocks of a scratch file, zeros at first and gone with it. */
 export class ScratchDevice implements BlockDevice {
   readonly blockBytes: number
   readonly readOnly = false
@@ -74,14 +74,29 @@ export class ScratchDevice implements BlockDevice {
 
   append(changes: readonly Change[]): Lsn {
     checkChanges(changes, this.blockBytes)
-    const fresh = changes.filter((change) => !('trim' in change) && this.#store.takesRoom(change.block)).length
-    if (fresh > this.#store.room) throw new VolumeError('DiskFull', `there is room for ${this.#store.room} more blocks`)
+    const writes = changes.flatMap((change) => ('trim' in change ? [] : [change]))
+    const fresh = writes.filter(({ block }) => this.#store.takesRoom(block))
+    if (fresh.length > this.#store.room)
+      throw new VolumeError('DiskFull', `there is room for ${this.#store.room} more blocks`)
+    const known = writes.filter(({ block }) => !this.#store.takesRoom(block))
+    this.#writeFresh(fresh)
+    for (const { block, bytes } of known) this.#store.write(block, bytes)
+    // Below a scratch file there is nothing: what is forgotten is zeros, and needs no note of it.
     for (const change of changes) {
-      if (!('trim' in change)) this.#store.write(change.block, change.bytes)
-      // Below a scratch file there is nothing: what is forgotten is zeros, and needs no note of it.
-      else for (let i = 0; i < change.count; i++) this.#store.forget((change.trim + i) as BlockNumber)
+      if ('trim' in change) for (let i = 0; i < change.count; i++) this.#store.forget((change.trim + i) as BlockNumber)
     }
     return lsn(++this.#appended)
+  }
+
+  /** First of all: the local disk may be full before the scratch file is as large as it may be, and then nothing has changed. */
+  #writeFresh(writes: readonly Extract<Change, { readonly block: BlockNumber }>[]): void {
+    let written = 0
+    try {
+      for (; written < writes.length; written++) this.#store.write(writes[written]!.block, writes[written]!.bytes)
+    } catch (error) {
+      for (const { block } of writes.slice(0, written)) this.#store.forget(block)
+      throw error
+    }
   }
 
   sync(): Promise<Lsn> {

@@ -89,6 +89,44 @@ describe('an overlay', () => {
     assert.deepEqual([(await view.read(blockNumber(0)))[0], (await view.read(blockNumber(1)))[0]], [0, 50])
   })
 
+  it('that was saved goes on in another, with its room', () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ block: fc.nat(2 ** 34), value: fc.nat(255) }), { maxLength: 40 }), (steps) => {
+        const file = new MemoryDisk().create('scratch')
+        const store = new OverlayStore(file, BYTES, ROOM * BYTES)
+        const model = new Map<BlockNumber, number>()
+        for (const { block: number, value } of steps) {
+          const block = blockNumber(number)
+          if (value % 4 === 0) store.trim(block)
+          else if (value % 4 === 1) store.forget(block)
+          else if (store.room > 0 || !store.takesRoom(block)) store.write(block, filled(value))
+          else continue
+          if (value % 4 === 1) model.delete(block)
+          else model.set(block, value % 4 === 0 ? 0 : value)
+        }
+        const saved = store.save()
+        // Twice: the first may be gone before it has done anything.
+        for (let i = 0; i < 2; i++) {
+          const next = new OverlayStore(file, BYTES, ROOM * BYTES)
+          next.load(saved)
+          assert.deepEqual(new Map([...next.blocks()].map((block) => [block, next.read(block)?.[0]])), model)
+          assert.deepEqual([next.room, next.bytes], [store.room, store.bytes])
+          if (i === 0) continue
+          for (let block = 1; next.room > 0; block++) next.write(blockNumber(2 ** 35 + block), filled(255))
+          for (const [block, value] of model) assert.deepEqual(next.read(block), filled(value))
+        }
+      }),
+    )
+  })
+
+  it('whose disk is full keeps its room', () => {
+    const disk = new MemoryDisk()
+    const store = new OverlayStore(disk.create('scratch'), BYTES, ROOM * BYTES)
+    disk.capacityBytes = 0
+    assert.throws(() => store.write(blockNumber(1), filled(1)), hasCode('DiskFull'))
+    assert.deepEqual([store.room, store.bytes, store.read(blockNumber(1))], [ROOM, 0, undefined])
+  })
+
   it('gives out and takes copies', async () => {
     const { view } = overlay()
     const given = filled(7)
