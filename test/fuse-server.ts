@@ -4,8 +4,8 @@
  *   node test/fuse-server.ts [PATH] [--device NODE] [--journal FILE] [--memory] [--cached] [--paged] [--sync-ms N]
  *
  * Without PATH it serves what a keeper handed to it. `--journal` keeps the blocks in a file, `--memory` takes the small
- * file system of the tests. Prints `ready`, and at its end one line of JSON with what it counted. SIGTERM unmounts,
- * SIGUSR2 leaves for a successor. When its keeper is gone it unmounts.
+ * file system of the tests. Prints `ready`, and at its end one line of JSON with what it counted. SIGTERM unmounts, and
+ * the end of its keeper does.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,8 +14,8 @@ import type { BlockDevice } from '../src/filesystem/block-device.ts'
 import type { FileOperations, Timestamp } from '../src/filesystem/file-operations.ts'
 import { FileSystem } from '../src/filesystem/file-system.ts'
 import { MemoryDevice } from '../src/filesystem/memory-device.ts'
-import { handedDescriptor, keeperGone, STATUS_REPLACE_ME } from '../src/fuse/descriptor-keeper.ts'
 import { type FuseMount, mountFiles, serveFiles } from '../src/fuse/fuse-mount.ts'
+import { KeptServer, STATUS_REPLACE_ME } from '../src/fuse/kept-server.ts'
 import { JournalDevice } from './journal-device.ts'
 import { MemoryFiles } from './memory-files.ts'
 
@@ -50,8 +50,10 @@ async function openFiles(): Promise<FileOperations> {
   return FileSystem.attach(device, { now })
 }
 
+let status = 0
+let mount: FuseMount | undefined
+
 async function start(): Promise<FuseMount> {
-  const files = await openFiles()
   const options = {
     isDirect: () => !values.cached,
     ...(values.paged ? { pageBytesOf: () => 8192 } : {}),
@@ -59,27 +61,30 @@ async function start(): Promise<FuseMount> {
   }
   const [path] = positionals
   if (path !== undefined) {
-    return mountFiles(path, files, { ...options, ...(values.device === undefined ? {} : { device: values.device }) })
+    const device = values.device === undefined ? {} : { device: values.device }
+    return mountFiles(path, await openFiles(), { ...options, ...device })
   }
-  const handed = handedDescriptor()
-  if (handed === undefined) throw new Error('a PATH is needed, or a keeper')
-  void keeperGone().then(() => mount.unmount({ releaseMsMax: 1000 }))
-  return serveFiles(handed, files, options)
+  const kept = KeptServer.fromKeeper()
+  if (kept === undefined) throw new Error('a PATH is needed, or a keeper')
+  void kept.keeperGone.then(() => mount?.unmount({ releaseMsMax: 1000 }) ?? process.exit(1))
+  const handed = await kept.turn
+  const files = await openFiles()
+  await kept.serving()
+  const served = serveFiles(handed, files, options)
+  kept.onAsked((asked) => {
+    if (asked === 'leave') status = STATUS_REPLACE_ME
+    void (asked === 'leave' ? served.leave() : served.unmount({ releaseMsMax: 1000 }))
+  })
+  return served
 }
 
-let mount: FuseMount
 try {
   mount = await start()
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error))
   process.exit(1)
 }
-let status = 0
-process.on('SIGTERM', () => void mount.unmount({ releaseMsMax: 1000 }))
-process.on('SIGUSR2', () => {
-  status = STATUS_REPLACE_ME
-  void mount.leave()
-})
+process.on('SIGTERM', () => void mount?.unmount({ releaseMsMax: 1000 }))
 console.log('ready')
 const reason = await mount.ended
 const { counts, pageWrites } = mount.server

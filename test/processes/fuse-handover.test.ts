@@ -1,6 +1,6 @@
 /** Servers that die and are replaced under a running program, which must not notice. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -52,7 +52,7 @@ describe('a keeper', { skip }, () => {
       const writer = writing(place, 8)
       for (let round = 0; round < 4; round++) {
         await sleep(1200 + 130 * round)
-        if (keeper.serverPid !== undefined) process.kill(keeper.serverPid, 'SIGKILL')
+        keeper.server.kill()
       }
       const { status, output } = await writer
       assert.equal(status, 0, output)
@@ -80,7 +80,7 @@ describe('a keeper', { skip }, () => {
       const writer = writing(place, 5)
       for (let round = 0; round < 3; round++) {
         await sleep(1100)
-        keeper.replaceServer()
+        await keeper.replaceServer()
       }
       const { status, output } = await writer
       assert.equal(status, 0, output)
@@ -94,13 +94,79 @@ describe('a keeper', { skip }, () => {
     }
   })
 
+  it('a new one that does not come up leaves the old one in place', async () => {
+    using place = new Place()
+    const program = place.beside('server.sh')
+    const become = (text: string) => writeFileSync(program, text)
+    become(`exec ${process.execPath} ${SERVER} --memory`)
+    const deaths: Death[] = []
+    const onDeath = (death: Death) => deaths.push(death) > 0
+    const keeper = await DescriptorKeeper.start({ path: place.path, command: ['sh', program], onDeath, quiet: true })
+    try {
+      const { output } = await runProgram('sh', ['-c', 'echo x > file && cat file'], { cwd: place.path })
+      assert.equal(output, 'x\n')
+      const { pid } = keeper.server
+      become('exit 3')
+      await assert.rejects(keeper.replaceServer(), { message: 'it ended with status 3' })
+      assert.deepEqual([keeper.server.pid, deaths], [pid, []])
+      become(`exec ${process.execPath} ${SERVER} --memory`)
+      await keeper.replaceServer()
+      assert.notEqual(keeper.server.pid, pid)
+      assert.deepEqual(deaths, [{ generation: 0, status: 75, signal: null, served: true, inOrder: true }])
+    } finally {
+      await keeper.stop()
+    }
+  })
+
+  it('one that dies when it is its turn, and had not served, is followed by another', async () => {
+    using place = new Place()
+    const deaths: Death[] = []
+    const keeper = await DescriptorKeeper.start({
+      path: place.path,
+      command: [process.execPath, SERVER, '--memory'],
+      onTurn: (server) => void (server.generation > 0 && server.generation < 3 && server.kill()),
+      onDeath: (death) => deaths.push(death) > 0,
+      quiet: true,
+    })
+    try {
+      await keeper.server.serving
+      await keeper.replaceServer()
+      assert.deepEqual(
+        deaths.map(({ generation, served, inOrder }) => [generation, served, inOrder]),
+        [
+          [0, true, true],
+          [1, false, false],
+          [2, false, false],
+        ],
+      )
+      assert.equal(keeper.server.generation, 3)
+    } finally {
+      await keeper.stop()
+    }
+  })
+
+  it('cut off, callers get an error at once, also while the server stands still', async () => {
+    using place = new Place()
+    const keeper = await keep(place)
+    const writer = writing(place, 60)
+    await sleep(1500)
+    keeper.server.child.kill('SIGSTOP')
+    const startedMs = performance.now()
+    await keeper.abort()
+    const { status, output } = await writer
+    assert.equal(status, 1)
+    assert.match(output, /ECONNABORTED|ENOTCONN/)
+    assert.equal(performance.now() - startedMs < 5000, true)
+    assert.equal(place.mounts, 0)
+  })
+
   it('a server that died before it said anything is replaced as well', async () => {
     using place = new Place()
     const keeper = await DescriptorKeeper.start({
       path: place.path,
       // Killed while the first request, INIT, waits.
       command: [process.execPath, SERVER, '--memory'],
-      onStart: (child, generation) => void (generation === 0 && child.kill('SIGKILL')),
+      onTurn: (server) => void (server.generation === 0 && server.kill()),
       quiet: true,
     })
     try {
@@ -116,7 +182,7 @@ describe('a keeper', { skip }, () => {
     const keeper = await keep(place, () => false)
     const writer = writing(place, 60)
     await sleep(1500)
-    process.kill(keeper.serverPid ?? 0, 'SIGKILL')
+    keeper.server.kill()
     assert.equal(await keeper.ended, 'given-up')
     const { status, output } = await writer
     assert.equal(status, 1)
@@ -146,7 +212,7 @@ describe('whoever is killed, nothing is left over', { skip }, () => {
     const servers = () =>
       readdirSync('/proc')
         .map(Number)
-        .filter((pid) => pid > 0 && environmentOf(pid).includes(`"path":"${place.path}"`))
+        .filter((pid) => pid > 0 && environmentOf(pid).includes(`FUSE_PLACE=${place.path}`))
     await until('a server', () => servers().length === 1)
     const made = await runProgram('sh', ['-c', 'echo x > file && cat file'], { cwd: place.path })
     assert.equal(made.output, 'x\n')
