@@ -58,7 +58,7 @@ export class KeptServer {
     this.keeperGone = new Promise((gone) => process.once('disconnect', gone))
     // Ctrl-C in a terminal is for the keeper, who tells us what to do.
     process.on('SIGINT', () => {})
-    this.#send({ is: 'ready' })
+    void this.#send({ is: 'ready' })
   }
 
   /** undefined when no keeper started this process. To be called when everything else is there: the turn may come at once. */
