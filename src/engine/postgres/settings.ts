@@ -27,7 +27,7 @@ const megabytes = (bytes: number): string => `${Math.floor(bytes / MIB)}MB`
 const between = (least: number, value: number, most: number): number => Math.min(Math.max(value, least), most)
 
 /** Aurora's share is near 0.68 for the same reason: there is no page cache of the kernel behind the buffers. */
-const BUFFERS_SHARE = 0.6
+export const BUFFERS_SHARE = 0.6
 const BUFFERS_MIN = 32 * MIB
 
 export const sharedBuffersBytes = ({ memoryBytes }: Shape): number =>
