@@ -12,7 +12,7 @@ import { type EnginePlace, PostgresEngine } from '../src/engine/postgres/engine.
 import type { EngineState } from '../src/engine/postgres/engine-state.ts'
 import { generatePassword } from '../src/engine/postgres/passwords.ts'
 import { ensureMaster, ensureReplicationRole } from '../src/engine/postgres/roles.ts'
-import { preparedTemplate } from '../src/engine/postgres/template.ts'
+import { preparedTemplate, SUPERUSER } from '../src/engine/postgres/template.ts'
 import { selectVersion } from '../src/engine/postgres/versions.ts'
 import { whenWeEnd } from './child-processes.ts'
 
@@ -32,6 +32,14 @@ const PORT = 15_432
 
 export const MASTER = 'postgres'
 
+/** @param folder of the engine's socket */
+export async function connectAsSuperuser(folder: string, port: number): Promise<pg.Client> {
+  const client = new pg.Client({ host: folder, port, user: SUPERUSER, database: 'postgres' })
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
 export class PostgresInstance {
   readonly place: EnginePlace
   readonly folder: string
@@ -41,12 +49,12 @@ export class PostgresInstance {
   readonly states: EngineState[] = []
   readonly engine: PostgresEngine
 
-  private constructor(folder: string, binaries: PostgresBinaries, name: string) {
+  private constructor(folder: string, binaries: PostgresBinaries, name: string, data: string) {
     const address = nextAddress()
     this.folder = folder
     this.place = {
       binaries,
-      dataDirectory: join(folder, 'data'),
+      dataDirectory: join(folder, data),
       folders: { run: join(folder, 'run'), logs: join(folder, 'logs') },
       account: engineAccount(),
     }
@@ -63,13 +71,10 @@ export class PostgresInstance {
     whenWeEnd(() => void this.engine.kill().catch(() => {}))
   }
 
-  /** Without data. */
-  static async empty(name: string, binaries?: PostgresBinaries): Promise<PostgresInstance> {
-    return new PostgresInstance(
-      await mkdtemp(join(tmpdir(), `borealis-${name}-`)),
-      binaries ?? (await installed()),
-      name,
-    )
+  /** Without data. @param data where it will be in the instance's folder */
+  static async empty(name: string, binaries?: PostgresBinaries, data = 'data'): Promise<PostgresInstance> {
+    const folder = await mkdtemp(join(tmpdir(), `borealis-${name}-`))
+    return new PostgresInstance(folder, binaries ?? (await installed()), name, data)
   }
 
   /** With data, running, and with its users. */
@@ -108,6 +113,11 @@ export class PostgresInstance {
     client.on('error', () => {})
     await client.connect()
     return client
+  }
+
+  /** As the superuser, over the socket. */
+  superuser(): Promise<pg.Client> {
+    return connectAsSuperuser(this.place.folders.run, PORT)
   }
 
   async query(statement: string): Promise<readonly Record<string, unknown>[]> {

@@ -12,7 +12,7 @@ import { preparedTemplate } from '../src/engine/postgres/template.ts'
 import { mountsAt } from '../src/fuse/real-mount.ts'
 import { type Finished, runProgram } from './fuse-mounts.ts'
 import type { OrdinaryUser } from './ordinary-user.ts'
-import { engineHome, installed } from './postgres-instance.ts'
+import { connectAsSuperuser, engineHome, installed } from './postgres-instance.ts'
 
 const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
 
@@ -20,7 +20,7 @@ export class RegionHome implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))
   readonly #upArguments: readonly string[]
   readonly #through: readonly string[]
-  readonly #passwords = new Map<string, string>()
+  readonly #passwords = new Map<string, Promise<string>>()
 
   private constructor(upArguments: readonly string[], through: readonly string[] = []) {
     this.#upArguments = upArguments
@@ -75,10 +75,11 @@ export class RegionHome implements AsyncDisposable {
     return ask(homeAt(this.root), 'status', {})
   }
 
-  async #passwordOf(cluster: string): Promise<string> {
-    const known = this.#passwords.get(cluster) ?? (await this.#succeeds('cluster', 'password', cluster)).trim()
+  /** Asked for once, also when many connect at once. */
+  #passwordOf(cluster: string): Promise<string> {
+    const known = this.#passwords.get(cluster) ?? this.#succeeds('cluster', 'password', cluster)
     this.#passwords.set(cluster, known)
-    return known
+    return known.then((text) => text.trim())
   }
 
   async writer(cluster = 'demo'): Promise<InstanceStatus> {
@@ -108,6 +109,12 @@ export class RegionHome implements AsyncDisposable {
     client.on('error', () => {})
     await client.connect()
     return client
+  }
+
+  /** As the superuser, over the engine's socket. */
+  async superuser(cluster = 'demo'): Promise<pg.Client> {
+    const { name, port } = await this.writer(cluster)
+    return connectAsSuperuser(join(this.root, 'instances', name, 'run'), port)
   }
 
   /** Processes that have this home in their arguments or work below it. */

@@ -1,6 +1,6 @@
 /** The files of a volume at an LSN, for whoever wants to look at them: read-only, or with changes of his own. */
 import { UNFINISHED, VERSION_FILE } from '../engine/postgres/data-directory.ts'
-import { type FileOperations, ROOT_INO, type Timestamp } from '../filesystem/file-operations.ts'
+import { ROOT_INO, type Timestamp } from '../filesystem/file-operations.ts'
 import { FileSystem } from '../filesystem/file-system.ts'
 import { FsError } from '../filesystem/fs-error.ts'
 import { overlayDevice, viewDevice } from '../filesystem/volume-devices.ts'
@@ -18,7 +18,7 @@ const now = (): Timestamp => {
  * @param scratch where changes are kept for as long as the files are used; without it there are none (EROFS)
  * @throws FsError when there is no file system in the volume at that LSN, or it cannot be read
  */
-export function attachPast(view: VolumeView, scratch?: ScratchPlace): Promise<FileOperations> {
+export function attachPast(view: VolumeView, scratch?: ScratchPlace): Promise<FileSystem> {
   if (scratch === undefined) return FileSystem.attach(viewDevice(view), { now })
   const { blockBytes } = view.record
   const overlay = new OverlayView(view, new OverlayStore(scratch.file, blockBytes, scratch.bytesMax))

@@ -1,0 +1,62 @@
+/** Kills parts of a region with SIGKILL, and waits until it is whole again. */
+import type { RegionHome } from './region-home.ts'
+import { until } from './waiting.ts'
+
+/** What is killed: `storage` is the hosts of all three zones, `everything` is that, the instance and the supervisor. */
+export const VICTIMS = ['engine', 'instance', 'zone', 'storage', 'everything'] as const
+export type Victim = (typeof VICTIMS)[number]
+
+/** A recovery on a busy machine. */
+const WHOLE_MS_MAX = 120_000
+
+const ZONES = ['a', 'b', 'c'] as const
+
+type Pids = readonly (number | null)[]
+
+/** Several at once; one that has just ended by itself is as good as killed. */
+function kill(pids: Pids): void {
+  for (const pid of new Set(pids)) {
+    try {
+      if (pid !== null) process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+}
+
+async function victims(home: RegionHome, victim: Victim, zone: string): Promise<Pids> {
+  const { pid, instances, storageNodes } = await home.status()
+  const [writer] = instances
+  const hosts = storageNodes.map((node) => node.pid)
+  switch (victim) {
+    case 'engine':
+      return [writer?.enginePid ?? null]
+    case 'instance':
+      return [writer?.pid ?? null]
+    case 'zone':
+      return storageNodes.filter((node) => node.zone === zone).map((node) => node.pid)
+    case 'storage':
+      return hosts
+    case 'everything':
+      return [pid, ...instances.flatMap((instance) => [instance.pid, instance.enginePid]), ...hosts]
+  }
+}
+
+/** Resolves when all of it runs again, and none of what was killed. @returns how long that took */
+export async function crash(home: RegionHome, victim: Victim, zone: string = ZONES[0]): Promise<number> {
+  const killed = await victims(home, victim, zone)
+  const startedMs = performance.now()
+  kill(killed)
+  if (victim === 'everything') await home.up()
+  const isBack = async (): Promise<boolean> => {
+    const { clusters, instances, storageNodes } = await home.status()
+    const [cluster] = clusters
+    const [writer] = instances
+    const pids = [writer?.pid, writer?.enginePid, ...storageNodes.map((node) => node.pid)]
+    if (pids.some((pid) => typeof pid !== 'number' || killed.includes(pid))) return false
+    const isRunning = storageNodes.every(({ state }) => state === 'running')
+    return isRunning && writer?.state === 'available' && cluster?.storage === 'ok'
+  }
+  await until(`the region is whole after ${victim} was killed`, isBack, WHOLE_MS_MAX)
+  return performance.now() - startedMs
+}
