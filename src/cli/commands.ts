@@ -91,6 +91,11 @@ export async function deleteCluster(home: Home, name: string): Promise<void> {
   print(`cluster ${name} is deleted`)
 }
 
+export async function patchCluster(home: Home, name: string): Promise<void> {
+  const pauseMs = await ask(home, 'patch', { name }, print)
+  print(`cluster ${name} runs on the code as it is now; its clients waited ${Math.ceil(pauseMs)} ms, at most`)
+}
+
 function passwordOf(home: Home, name: string): string {
   try {
     return readFileSync(passwordFile(home, name), 'utf8').trim()

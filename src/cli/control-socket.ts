@@ -18,6 +18,8 @@ export interface Commands {
   create: { argument: NewCluster; result: null }
   branch: { argument: NewBranch; result: null }
   delete: { argument: { readonly name: string }; result: null }
+  /** Answers when another server serves the cluster's files: for how many milliseconds clients had to wait. */
+  patch: { argument: { readonly name: string }; result: number }
   /** Answers when everything has stopped. */
   down: { argument: Record<string, never>; result: null }
 }

@@ -8,6 +8,8 @@ import { ProcessList } from './process-list.ts'
 
 /** An instance writes a checkpoint when it stops. */
 const INSTANCE_MS_MAX = 40_000
+/** A server that is alive ends by itself when its instance is gone. */
+const SERVER_MS_MAX = 5000
 const ZONE_MS_MAX = 10_000
 
 /**
@@ -19,6 +21,7 @@ export async function clearLeftovers(home: Home): Promise<number> {
   const of = (kind: string) => processes.filter((each) => each.kind === kind)
   // In this order: an instance that stops needs its storage.
   let count = await endAll(of('instance'), INSTANCE_MS_MAX)
+  count += await endAll(of('server'), SERVER_MS_MAX)
   count += await endAll(of('zone'), ZONE_MS_MAX)
   if (!existsSync(home.instances)) return count
   for (const name of readdirSync(home.instances)) {
@@ -26,7 +29,7 @@ export async function clearLeftovers(home: Home): Promise<number> {
     const mounts = mountsAt(place)
     if (mounts === 0) continue
     await endProcessesIn(place)
-    for (let i = 0; i < mounts; i++) unmountHere(place)
+    for (let i = 0; i < mounts; i++) unmountHere(place, 'cut')
     count += mounts
   }
   return count

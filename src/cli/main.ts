@@ -10,6 +10,7 @@ import {
   deleteCluster,
   down,
   listClusters,
+  patchCluster,
   printPassword,
   psql,
   status,
@@ -30,6 +31,7 @@ const USAGE = `usage: borealis COMMAND
   cluster list
   cluster delete NAME             with all its data
   cluster password NAME           of the master user
+  patch NAME                      new code under a running cluster: sessions go on after a pause
   psql NAME [ARGUMENTS]           connect as the master user
   volume check NAME               compare all copies; status 1 when they differ
   volume mount NAME FOLDER [--at LSN|TIME] [--overlay]
@@ -145,6 +147,9 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
       return 0
     case 'cluster':
       await cluster(args)
+      return 0
+    case 'patch':
+      await patchCluster(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
       return 0
     case 'psql': {
       const [name, ...rest] = args

@@ -2,7 +2,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { identify, type ProcessIdentity } from './process-identity.ts'
 
-export type ProcessKind = 'instance' | 'zone'
+/** A server of an instance's files is started by the instance, and ended by whoever comes after both. */
+export type ProcessKind = 'instance' | 'server' | 'zone'
 
 export interface ListedProcess extends ProcessIdentity {
   readonly kind: ProcessKind
@@ -36,6 +37,11 @@ export class ProcessList {
     if (identity === undefined) return
     this.#processes.set(`${kind} ${name}`, { kind, name, ...identity, ports })
     this.#write()
+  }
+
+  /** What was added last, if it was not removed. */
+  get(kind: ProcessKind, name: string): ListedProcess | undefined {
+    return this.#processes.get(`${kind} ${name}`)
   }
 
   remove(kind: ProcessKind, name: string): void {

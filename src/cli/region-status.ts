@@ -24,7 +24,10 @@ export interface InstanceStatus {
   readonly state: string
   /** Why it is recovering, or has failed. */
   readonly reason: string | null
+  /** Of its supervisor. */
   readonly pid: number | null
+  /** Of the process that serves its files. */
+  readonly serverPid: number | null
   readonly enginePid: number | null
   readonly host: string
   readonly port: number
@@ -95,13 +98,14 @@ export function statusText({ home, pid, state, clusters, instances, storageNodes
       ]),
     ]),
     columns([
-      ['INSTANCE', 'ROLE', 'ZONE', 'STATE', 'PID', 'ENGINE', 'ADDRESS'],
-      ...instances.map(({ name, role, zone, state: now, pid: process, enginePid, host, port }) => [
+      ['INSTANCE', 'ROLE', 'ZONE', 'STATE', 'PID', 'SERVER', 'ENGINE', 'ADDRESS'],
+      ...instances.map(({ name, role, zone, state: now, pid: process, serverPid, enginePid, host, port }) => [
         name,
         role,
         zone,
         now,
         process,
+        serverPid,
         enginePid,
         `${host}:${port}`,
       ]),

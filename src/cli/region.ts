@@ -292,6 +292,17 @@ export class Region {
     await removeCluster(this.#registry, name)
   }
 
+  /**
+   * New code under a running engine: replaces the server of the cluster's files by one of the code as it is now.
+   * @returns for how many milliseconds clients had to wait
+   */
+  async patch(name: string): Promise<number> {
+    this.#checkRunning()
+    const writer = this.#writers.get(name)
+    if (writer === undefined) throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+    return writer.replaceServer()
+  }
+
   #checkRunning(): void {
     if (this.#state !== 'running') throw new CliError(`the region is ${this.#state}: try again in a moment`)
   }

@@ -68,7 +68,7 @@ export class StorageZone {
         ),
       onEnd: () => {
         list.remove('zone', zone)
-        return true
+        return 'later'
       },
       onTrouble: (what) => say(`zone ${zone}: ${what}; it is started again`),
     })

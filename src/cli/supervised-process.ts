@@ -21,11 +21,14 @@ export interface ProcessOptions {
   readonly log: string
   readonly onLine: (line: string) => void
   readonly onStart: (pid: number) => void
-  /** @returns whether another start makes sense */
-  readonly onEnd: (status: number | null) => boolean
+  /** @returns when another start makes sense */
+  readonly onEnd: (status: number | null) => NextStart
   /** It could not be started, or has ended by itself. */
   readonly onTrouble: (what: string) => void
 }
+
+/** Later and later; not before so many milliseconds; or not at all. */
+export type NextStart = 'later' | 'never' | number
 
 /** The one before is kept. */
 const LOG_BYTES_MAX = 16 << 20
@@ -97,18 +100,20 @@ export class SupervisedProcess {
   }
 
   #ended(status: number | null, why: string): void {
-    const again = this.#options.onEnd(status)
+    const next = this.#options.onEnd(status)
     if (this.#state === 'stopping' || this.#state === 'stopped') {
       this.#state = 'stopped'
       return
     }
+    this.#state = next === 'never' ? 'given-up' : 'restarting'
     this.#options.onTrouble(why)
-    if (!again) {
-      this.#state = 'given-up'
-      return
-    }
-    this.#state = 'restarting'
-    this.#timer = setTimeout(() => this.start(), this.#budget.crashed(performance.now()))
+    if (next === 'never') return
+    const pauseMs = this.#budget.crashed(performance.now()) ?? 0
+    this.#timer = setTimeout(() => this.start(), Math.max(pauseMs, next === 'later' ? 0 : next))
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name)
   }
 
   /** In order; after `msMax` at once. Resolves when it is gone. */

@@ -79,6 +79,7 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
       await region.delete(name)
       return null
     },
+    patch: ({ name }) => region.patch(name),
     down: async () => {
       stop()
       await stopped.promise

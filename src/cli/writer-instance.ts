@@ -2,15 +2,18 @@
 import { mkdirSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
-import { type InstanceReport, parseReport } from '../instance/instance-report.ts'
+import { type InstanceReport, NO_REPLACEMENTS, parseReport } from '../instance/instance-report.ts'
+import { STATUS_FENCED } from '../instance/server-report.ts'
 import { volumeName } from '../protocol/lsn.ts'
+import { CliError } from './cli-error.ts'
 import type { ClusterRecord } from './cluster-record.ts'
 import { type Home, instanceFolder, logFile, passwordFile } from './home.ts'
 import type { MountingCommand } from './mount-check.ts'
+import { endAll } from './process-identity.ts'
 import type { ProcessList } from './process-list.ts'
 import { writeServerCertificate } from './region-authority.ts'
 import type { ClusterStatus, EndpointStatus, InstanceStatus } from './region-status.ts'
-import { SupervisedProcess } from './supervised-process.ts'
+import { type NextStart, SupervisedProcess } from './supervised-process.ts'
 
 const PROGRAM = join(import.meta.dirname, '..', 'instance', 'instance-main.ts')
 /** Longer than an instance gives itself. */
@@ -25,8 +28,20 @@ function defaultMemoryMib(): number {
   return Math.min(Math.max(Math.floor(memory / 16 / MIB), 256), 2048)
 }
 
-/** Usage was wrong, or somebody else has the volume: it would be so again. */
-const NOT_AGAIN: readonly (number | null)[] = [2, 3]
+/** Usage was wrong: it would be so again. */
+const STATUS_USAGE = 2
+/**
+ * Somebody else has opened the volume. That this instance is the cluster's writer is the region's to say, so it takes the
+ * volume back; not at once, so that two who both believe so can be seen by people, and do little harm.
+ */
+const FENCED_PAUSE_MS = 5000
+/** To unmount, after the supervisor was killed. */
+const SERVER_END_MS_MAX = 5000
+
+function nextStart(status: number | null): NextStart {
+  if (status === STATUS_FENCED) return FENCED_PAUSE_MS
+  return status === STATUS_USAGE ? 'never' : 'later'
+}
 
 interface WriterPlace {
   readonly home: Home
@@ -49,7 +64,10 @@ export class WriterInstance {
     const { name, port } = cluster.writer
     const { home, list, say } = place
     this.#process = new SupervisedProcess({
-      command: async () => this.#command(),
+      command: async () => {
+        await this.#endServer()
+        return this.#command()
+      },
       log: logFile(home, name),
       onLine: (line) => this.#heard(line),
       onStart: (pid) => {
@@ -59,14 +77,28 @@ export class WriterInstance {
       },
       onEnd: (status) => {
         list.remove('instance', name)
-        return !NOT_AGAIN.includes(status)
+        return nextStart(status)
       },
       onTrouble: (what) => {
-        const why = this.#report?.reason ?? what
+        const why = this.#reason ?? what
         say(`instance ${name}: ${why}${this.#process.state === 'given-up' ? '' : '; it is started again'}`)
         this.#wake()
       },
     })
+  }
+
+  /** One that stands still does not notice that its supervisor was killed. */
+  async #endServer(): Promise<void> {
+    const { list } = this.#place
+    const { name } = this.cluster.writer
+    const server = list.get('server', name)
+    if (server !== undefined) await endAll([server], SERVER_END_MS_MAX)
+    list.remove('server', name)
+  }
+
+  get #reason(): string | null {
+    if (this.#report?.state === 'fenced') return `another has opened its volume; it is taken back in a few seconds`
+    return this.#report?.reason ?? null
   }
 
   #command(): readonly [string, ...string[]] {
@@ -103,13 +135,16 @@ export class WriterInstance {
     const before = this.#report
     this.#report = report
     if (report.state === 'available') this.#process.ready()
+    if (report.serverPid !== null && report.serverPid !== before?.serverPid)
+      this.#place.list.add('server', this.cluster.writer.name, report.serverPid, [])
     if (before?.storage !== report.storage && report.storage === 'waiting')
       this.#place.say(`instance ${this.cluster.writer.name}: the storage quorum does not answer, operations wait`)
     if (before?.storage === 'waiting' && report.storage === 'ok')
       this.#place.say(`instance ${this.cluster.writer.name}: the storage quorum answers again`)
     if (report.state === 'recovering' && before?.state !== 'recovering')
       this.#place.say(`instance ${this.cluster.writer.name}: the engine ended (${report.reason}); it is started again`)
-    if (before?.state !== report.state) this.#wake()
+    const { count } = report.replacements
+    if (before?.state !== report.state || before.replacements.count !== count) this.#wake()
   }
 
   #wake(): void {
@@ -133,6 +168,27 @@ export class WriterInstance {
     }
   }
 
+  /**
+   * Replaces the server of its files under the engine, by the code as it is now.
+   * @returns for how long clients had to wait
+   * @throws CliError when it goes on with the old one, or the instance ended
+   */
+  async replaceServer(): Promise<number> {
+    const { name } = this.cluster.writer
+    if (!this.isAvailable) throw new CliError(`instance ${name} is ${this.#stateName}: try again when it is available`)
+    const { pid } = this.#process
+    const before = this.#report?.replacements.count ?? 0
+    this.#process.signal('SIGUSR2')
+    for (;;) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      if (this.#process.pid !== pid) throw new CliError(`instance ${name} ended meanwhile: see borealis status`)
+      const { count, problem, pauseMs } = this.#report?.replacements ?? NO_REPLACEMENTS
+      if (count === before) continue
+      if (problem !== null) throw new CliError(`instance ${name} goes on as it was: ${problem}`)
+      return pauseMs ?? 0
+    }
+  }
+
   start(): void {
     this.#process.start()
   }
@@ -144,6 +200,7 @@ export class WriterInstance {
 
   get #stateName(): string {
     const { state } = this.#process
+    if (state === 'restarting' && this.#report?.state === 'fenced') return 'fenced'
     if (state === 'restarting' || state === 'stopped') return state
     if (state === 'given-up') return this.#report?.state ?? state
     return this.#process.pid === undefined ? 'starting' : (this.#report?.state ?? 'starting')
@@ -157,9 +214,10 @@ export class WriterInstance {
       role: 'writer',
       zone,
       state: this.#stateName,
-      reason: this.isAvailable ? null : (this.#report?.reason ?? null),
+      reason: this.isAvailable ? null : this.#reason,
       pid: this.#process.pid ?? null,
-      enginePid: this.isAvailable ? (this.#report?.enginePid ?? null) : null,
+      serverPid: this.#process.pid === undefined ? null : (this.#report?.serverPid ?? null),
+      enginePid: this.#process.pid === undefined ? null : (this.#report?.enginePid ?? null),
       host: address,
       port,
       lagMs: 0,

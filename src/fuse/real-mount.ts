@@ -15,6 +15,7 @@ export const DEVICE = '/dev/fuse'
 
 /** MS_NOSUID | MS_NODEV | MS_NOATIME: programs and devices have no business in a database's volume. */
 const MOUNT_FLAGS = 0x2n | 0x4n | 0x400n
+const MNT_FORCE = 1
 const MNT_DETACH = 2
 
 /** A mount that answers nothing for so long is somebody's who hangs, not one that nobody serves. */
@@ -170,19 +171,28 @@ async function isDead(path: string): Promise<boolean> {
   return Promise.race([probe, sleep(PROBE_MS_MAX, false)])
 }
 
+/** `cut`: who uses it or waits for an answer gets ENOTCONN, whoever serves it. Needs root; others detach only. */
+export type UnmountMode = 'detach' | 'cut'
+
 /**
- * Takes the mount away for everybody who comes; who has files open keeps them until they are closed.
+ * Takes the mount away for everybody who comes; who has files open keeps them until they are closed, or is cut off.
  *
  * In a process of its own, because the kernel writes back mapped pages first and waits for it: the serving thread would
  * wait for itself.
  */
-export async function unmount(path: string): Promise<void> {
+export async function unmount(path: string, mode: UnmountMode = 'detach'): Promise<void> {
   const program = join(import.meta.dirname, 'unmount-main.ts')
-  await promisify(execFile)(process.execPath, [program, path], { timeout: UNMOUNT_MS_MAX, killSignal: 'SIGKILL' })
+  await promisify(execFile)(process.execPath, [program, path, mode], { timeout: UNMOUNT_MS_MAX, killSignal: 'SIGKILL' })
+}
+
+/** Takes away all that is mounted there by whoever was here before, dead or served. */
+export async function clearMounts(path: string): Promise<void> {
+  for (let mounts = mountsAt(path); mounts > 0; mounts--) await unmount(path, 'cut')
 }
 
 /** In the calling thread; not an error when nothing is mounted there. */
-export function unmountHere(path: string): void {
+export function unmountHere(path: string, mode: UnmountMode = 'detach'): void {
+  if (mode === 'cut' && libc.umount2(cString(path), MNT_FORCE | MNT_DETACH) === 0) return
   if (libc.umount2(cString(path), MNT_DETACH) === 0) return
   const why = errno()
   if (why === system.errno.EINVAL || why === system.errno.ENOENT) return

@@ -5,14 +5,16 @@
  *     --version 17 --address IP --port PORT --memory-mib N --certificate FILE --key FILE --master NAME
  *     --password-file FILE [--cache-mib N]
  *
- * Prints its state as lines of JSON (`instance-report.ts`). SIGTERM and the end of its standard input stop it in order,
- * status 0. Status 3: another instance has taken the volume. Status 1: it failed, one line on stderr says why. Wrong
+ * It is the supervisor: the files of the instance are served by a process of their own, the engine is another. SIGUSR2
+ * replaces the server of the files. Prints its state as lines of JSON (`instance-report.ts`). SIGTERM and the end of its
+ * standard input stop it in order, status 0. Status 3: another instance has taken the volume. Status 1: it failed, one line on stderr says why. Wrong
  * usage is status 2.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { parseVolumeName } from '../protocol/lsn.ts'
 import { Instance, type InstanceSettings } from './instance.ts'
+import { STATUS_FENCED } from './server-report.ts'
 
 const MIB = 1 << 20
 
@@ -95,6 +97,7 @@ async function run(settings: InstanceSettings): Promise<number> {
     void instance.stop()
   }
   process.on('SIGTERM', stop)
+  process.on('SIGUSR2', () => void instance.replaceServer())
   // Ctrl-C in the terminal is for the supervisor, which stops us when it is our turn.
   process.on('SIGINT', () => {})
   process.stdin.once('close', stop)
@@ -102,7 +105,7 @@ async function run(settings: InstanceSettings): Promise<number> {
   process.stdin.resume()
   instance.start()
   const { name } = await instance.ended
-  return name === 'stopped' ? 0 : name === 'fenced' ? 3 : 1
+  return name === 'stopped' ? 0 : name === 'fenced' ? STATUS_FENCED : 1
 }
 
 try {

@@ -1,22 +1,25 @@
 /**
  * The life of an instance:
  *
- *     opening -> mounting -> preparing -> starting -> available -> stopping -> stopped
- *                                            ^            |
- *                                            +-recovering-+        the engine ended by itself
+ *     opening -> preparing -> starting -> available -> stopping -> stopped
+ *                                ^          ^  |
+ *                                |          |  +-> replacing     its server, under the engine
+ *                                |          +------+  |
+ *                                +-recovering <-------+         the engine ended by itself
  *
  * From each of them also to `stopping`, to `fenced` (another instance has the volume) and to `failed`. Whether the storage
  * quorum answers is apart from that: without it everything waits where it is.
  */
 export type InstanceState =
-  /** The volume: its log is recovered, whoever wrote before is fenced. */
+  /** The volume: its log is recovered, whoever wrote before is fenced, and its files are mounted. */
   | { readonly name: 'opening' }
-  | { readonly name: 'mounting' }
   /** The data directory is made, at first use. */
   | { readonly name: 'preparing' }
   /** The engine, its crash recovery with it. */
   | { readonly name: 'starting' }
   | { readonly name: 'available'; readonly enginePid: number }
+  /** The one server of its files has left, the next has not begun: the engine waits for it, and clients do. */
+  | { readonly name: 'replacing'; readonly enginePid: number }
   /** Until the engine is started again. */
   | { readonly name: 'recovering'; readonly reason: string }
   | { readonly name: 'stopping' }
@@ -29,11 +32,11 @@ export type InstanceStateName = InstanceState['name']
 const ENDS: readonly InstanceStateName[] = ['fenced', 'failed']
 
 const NEXT: Readonly<Record<InstanceStateName, readonly InstanceStateName[]>> = {
-  opening: ['mounting', 'stopping', ...ENDS],
-  mounting: ['preparing', 'stopping', ...ENDS],
+  opening: ['preparing', 'stopping', ...ENDS],
   preparing: ['starting', 'stopping', ...ENDS],
   starting: ['available', 'recovering', 'stopping', ...ENDS],
-  available: ['recovering', 'stopping', ...ENDS],
+  available: ['replacing', 'recovering', 'stopping', ...ENDS],
+  replacing: ['available', 'recovering', 'stopping', ...ENDS],
   recovering: ['starting', 'stopping', ...ENDS],
   stopping: ['stopped', ...ENDS],
   stopped: [],

@@ -1,9 +1,16 @@
 /**
- * One DB instance: a volume, the file system in it, its mount, and the engine that works there. Whoever starts it decides
- * that it is the writer; that nobody else writes meanwhile is seen to by the volume's epochs.
+ * One DB instance, as its supervisor sees it: the mount of its files, the process that serves them (`file-server.ts`),
+ * and the engine that works there. Whoever starts it decides that it is the writer; that nobody else writes meanwhile is
+ * seen to by the volume's epochs.
  *
- * The mount is served by this very process, so nothing here touches a path in it with a blocking call.
+ * The supervisor knows nothing of volumes. It keeps what outlives a server: the descriptor of the mount, the scratch
+ * file, and the engine, which is its child. A server that leaves in order is followed by another, and the engine only
+ * waits. One that dies may have lost what the engine believes to have written: then the engine ends at once, and so does
+ * the instance; who started it starts it again.
+ *
+ * Nothing here touches a path in the mount with a blocking call: the supervisor has to stay free to start its server.
  */
+import { closeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -17,21 +24,16 @@ import { PostgresEngine } from '../engine/postgres/engine.ts'
 import { ensureMaster, type Login } from '../engine/postgres/roles.ts'
 import { preparedTemplate } from '../engine/postgres/template.ts'
 import { selectVersion } from '../engine/postgres/versions.ts'
-import type { FileOperations } from '../filesystem/file-operations.ts'
-import { type FuseMount, mountFiles } from '../fuse/fuse-mount.ts'
-import { removeDeadMounts, unmount } from '../fuse/real-mount.ts'
-import type { VolumeId } from '../protocol/lsn.ts'
-import { RealDisk } from '../storage/real-disk.ts'
-import { SqliteRegistry } from '../volume/sqlite-registry.ts'
-import { type Fleet, openFleet } from '../volume/tcp-fleet.ts'
-import type { VolumeWriter } from '../volume/writer.ts'
+import { type Death, DescriptorKeeper } from '../fuse/descriptor-keeper.ts'
+import { clearMounts } from '../fuse/real-mount.ts'
+import { type VolumeId, volumeName } from '../protocol/lsn.ts'
+import type { FolderLock } from '../storage/real-lock.ts'
 import { CrashBudget } from './crash-budget.ts'
-import { type InstanceReport, NO_FIGURES, reportOf, type VolumeFigures } from './instance-report.ts'
-import { type InstanceState, isOver, mayBecome, type StorageState } from './instance-state.ts'
+import { dataDirectoryOf, lockInstance, mountPlace, openScratchFile } from './instance-folder.ts'
+import { type InstanceReport, NO_REPLACEMENTS, type Replacements, reportOf } from './instance-report.ts'
+import { type InstanceState, isOver, mayBecome } from './instance-state.ts'
 import { endProcessesIn } from './left-processes.ts'
-import { RelationFiles } from './relation-files.ts'
-import { StorageWatch } from './storage-watch.ts'
-import { attachFiles, DATA_FOLDER, openVolume } from './volume-files.ts'
+import { type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
 
 export interface InstanceSettings {
   readonly name: string
@@ -52,17 +54,15 @@ export interface InstanceSettings {
   readonly master: Login
 }
 
-/** The storage is looked at this often. */
+const SERVER = join(import.meta.dirname, 'server-main.ts')
+const MIB = 1 << 20
+
+/** While it stops, the storage is looked at this often. */
 const LOOK_MS = 250
-/** Figures change all the time; nobody needs them more often. */
-const FIGURES_MS = 1000
 /** A checkpoint of all buffers to six copies. */
 const ENGINE_STOP_MS = 30_000
 /** How long what was begun may take to notice that it is not wanted any more. */
 const SETTLE_MS = 15_000
-/** Of the free disk, what sorts may take. */
-const SCRATCH_SHARE = 0.5
-
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** The state has changed under what was going on: it ends without a word. */
@@ -74,27 +74,24 @@ export class Instance {
   readonly #settings: InstanceSettings
   readonly #report: (report: InstanceReport) => void
   readonly #complain: (what: string, error: unknown) => void
-  readonly #watch = new StorageWatch(performance.now())
   readonly #end: (state: InstanceState) => void
   #state: InstanceState = { name: 'opening' }
   /** It ends out of order, which takes a moment. */
   #isEnding = false
-  #storage: StorageState = 'ok'
+  #files: ServerReport = { storage: 'ok', figures: null }
+  #replacements: Replacements = NO_REPLACEMENTS
+  /** What the server said of its own end. */
+  #serverTrouble: string | undefined
+  #hasServed = false
   #reported = ''
-  #toldAtMs = 0
   #work: Promise<void> = Promise.resolve()
-  #timer: NodeJS.Timeout | undefined
-  #scratch: RealDisk | undefined
-  #registry: SqliteRegistry | undefined
-  #fleet: Fleet | undefined
-  #writer: VolumeWriter | undefined
-  #files: FileOperations | undefined
-  #mount: FuseMount | undefined
+  #lock: FolderLock | undefined
+  #keeper: DescriptorKeeper | undefined
   #engine: PostgresEngine | undefined
   #engineEnded: (reason: string) => void = () => {}
 
   /**
-   * @param report is told each change, and figures now and then
+   * @param report is told each change, and the volume's figures now and then
    * @param complain what went wrong without ending anything, for the log
    */
   constructor(
@@ -117,10 +114,7 @@ export class Instance {
     if (!mayBecome(this.#state.name, next.name)) return false
     this.#state = next
     this.#tell()
-    if (isOver(next.name)) {
-      clearInterval(this.#timer)
-      this.#end(next)
-    }
+    if (isOver(next.name)) this.#end(next)
     return true
   }
 
@@ -128,92 +122,79 @@ export class Instance {
     if (this.#isEnding || !this.#become(next)) throw new NotWanted(`not from ${this.#state.name}`)
   }
 
-  #figures(): VolumeFigures {
-    if (this.#writer === undefined || this.#files === undefined) return NO_FIGURES
-    const { blockBytes, blocks, blocksFree } = this.#files.statfs()
-    return {
-      epoch: this.#writer.volume.epoch,
-      vdl: this.#writer.vdl,
-      bytesUsed: (blocks - blocksFree) * blockBytes,
-    }
-  }
-
   #tell(): void {
-    const report = reportOf(this.#state, this.#storage, this.#figures())
+    const serverPid = this.#keeper?.server.pid ?? null
+    const report = reportOf(this.#state, { ...this.#files, serverPid, replacements: this.#replacements })
     const text = JSON.stringify(report)
     if (text === this.#reported) return
     this.#reported = text
-    this.#toldAtMs = performance.now()
     this.#report(report)
-  }
-
-  #look(): void {
-    const now = performance.now()
-    const storage = this.#watch.look(this.#writer, now)
-    const isNews = storage !== this.#storage || now - this.#toldAtMs >= FIGURES_MS
-    this.#storage = storage
-    if (isNews) this.#tell()
   }
 
   // -------------------------------------------------------------- starting
 
   start(): void {
     this.#tell()
-    this.#timer = setInterval(() => this.#look(), LOOK_MS)
     this.#work = this.#live().catch(async (error: unknown) => {
       if (this.#state.name !== 'stopping' && !(error instanceof NotWanted)) await this.#fail(error)
     })
   }
 
   async #live(): Promise<void> {
-    await this.#open()
-    this.#proceed({ name: 'mounting' })
-    await this.#mountFiles()
+    await this.#serveFiles()
     this.#proceed({ name: 'preparing' })
     const engine = await this.#prepareEngine()
     await this.#keepRunning(engine)
   }
 
-  async #open(): Promise<void> {
-    const { folder, registryPath, volume, cacheBytes } = this.#settings
-    const mount = join(folder, 'mount')
+  async #serveFiles(): Promise<void> {
+    const { folder } = this.#settings
+    const place = mountPlace(folder)
     await mkdir(folder, { recursive: true, mode: 0o755 })
-    // Locked for as long as this process lives: two of them would unmount each other.
-    this.#scratch = RealDisk.open(join(folder, 'scratch'))
-    await endProcessesIn(mount)
-    this.#registry = SqliteRegistry.open(registryPath)
-    this.#fleet = openFleet(this.#registry)
-    const isWanted = () => this.#state.name === 'opening' && !this.#isEnding
-    const writer = await openVolume(this.#fleet, volume, { cacheBytes }, isWanted)
-    this.#writer = writer
-    writer.onFenced(() => void this.#over({ name: 'fenced' }))
+    this.#lock = await lockInstance(folder)
+    // Whoever is there now was left by a supervisor that was killed.
+    await endProcessesIn(place)
+    await clearMounts(place)
+    await mkdir(place, { recursive: true, mode: 0o755 })
+    const scratch = openScratchFile(folder)
+    const keeper = await DescriptorKeeper.start({
+      path: place,
+      command: this.#serverCommand(scratch.bytesMax),
+      descriptors: [scratch.fd, this.#lock.fd],
+      onTurn: () => this.#tell(),
+      onTold: (told) => this.#heard(told as ServerTold),
+      onDeath: (death) => this.#serverDied(death),
+    })
+    this.#keeper = keeper
+    void keeper.ended.then(() => {
+      closeSync(scratch.fd)
+      const why = this.#serverTrouble ?? 'it was unmounted'
+      if (this.#state.name !== 'stopping') void this.#fail(new Error(`nobody serves its files any more: ${why}`))
+    })
+    this.#tell()
+    if (this.#isEnding || this.#state.name !== 'opening') await keeper.abort()
+    await keeper.server.serving
+    this.#hasServed = true
   }
 
-  async #mountFiles(): Promise<void> {
-    const scratch = this.#scratch!
-    const file = scratch.create('blocks')
-    // It goes with the last process that has it open.
-    scratch.remove('blocks')
-    const bytesMax = Math.floor(scratch.freeBytes() * SCRATCH_SHARE)
-    const relations = new RelationFiles(await attachFiles(this.#writer!, { file, bytesMax }))
-    this.#files = relations
-    const place = join(this.#settings.folder, 'mount')
-    await removeDeadMounts(place)
-    await mkdir(place, { recursive: true, mode: 0o755 })
-    this.#mount = await mountFiles(place, relations, {
-      pageBytesOf: (inode) => relations.pageBytesOf(inode),
-      onFailure: this.#complain,
-    })
-    void this.#mount.ended.then(() => {
-      if (this.#state.name !== 'stopping') void this.#fail(new Error('its files were unmounted by somebody else'))
-    })
+  #serverCommand(scratchBytesMax: number): [string, ...string[]] {
+    const { registryPath, volume, cacheBytes } = this.#settings
+    const settings = {
+      registry: registryPath,
+      volume: volumeName(volume),
+      'cache-mib': cacheBytes / MIB,
+      'scratch-bytes': scratchBytesMax,
+    }
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`])
+    // It does not outlive us, also where a thread of ours is held up in its files and keeps everything open.
+    return ['setpriv', '--pdeathsig', 'TERM', '--', process.execPath, SERVER, ...args]
   }
 
   async #prepareEngine(): Promise<PostgresEngine> {
     const { folder, home, version } = this.#settings
     const account = engineAccount()
     const binaries = await installPostgres(home, selectVersion(version), account)
-    const dataDirectory = join(folder, 'mount', DATA_FOLDER)
+    const dataDirectory = dataDirectoryOf(folder)
     try {
       await checkDataDirectory(dataDirectory, binaries.version)
     } catch (error) {
@@ -276,12 +257,58 @@ export class Instance {
     })
   }
 
+  // -------------------------------------------------------------- the server
+
+  #heard(told: ServerTold): void {
+    if ('fenced' in told) void this.#over({ name: 'fenced' })
+    else if ('failed' in told) this.#serverTrouble = told.failed
+    else {
+      this.#files = told.report
+      this.#tell()
+    }
+  }
+
+  /** @returns whether another goes on where it was: nothing that it answered is lost, and there is something to go on with */
+  #serverDied({ inOrder, served, status, signal }: Death): boolean {
+    if (inOrder || (!served && this.#hasServed)) return true
+    if (status === STATUS_FENCED) void this.#over({ name: 'fenced' })
+    else {
+      const how = signal === null ? `it ended with status ${status}` : `it was ended by ${signal}`
+      void this.#fail(new Error(this.#serverTrouble ?? `the server of its files: ${how}`))
+    }
+    return false
+  }
+
+  /** By a new process, of the code as it is now. How it went is in the report. */
+  async replaceServer(): Promise<void> {
+    const { state, count } = { state: this.#state, count: this.#replacements.count + 1 }
+    const note = (pauseMs: number | null, problem: string | null): void => {
+      this.#replacements = { count, pauseMs, problem }
+      if (this.#state.name === 'replacing') this.#become({ ...this.#state, name: 'available' })
+      else this.#tell()
+    }
+    try {
+      if (state.name !== 'available' || this.#keeper === undefined) throw new Error(`the instance is ${state.name}`)
+      if (this.#files.storage !== 'ok') throw new Error('the storage quorum does not answer')
+      let leavingMs = 0
+      await this.#keeper.replaceServer(() => {
+        leavingMs = performance.now()
+        if (this.#state.name === 'available') this.#become({ ...this.#state, name: 'replacing' })
+      })
+      note(performance.now() - leavingMs, null)
+    } catch (error) {
+      note(null, messageOf(error))
+    }
+  }
+
   // -------------------------------------------------------------- ending
 
   /** In order: the engine writes its checkpoint, everything is durable, nothing stays mounted. */
   async stop(): Promise<void> {
     if (this.#isEnding || !this.#become({ name: 'stopping' })) return
     try {
+      // Nothing was written yet, and opening may take as long as the storage likes.
+      if (!this.#hasServed) await this.#keeper?.abort()
       const inOrder = await this.#stopEngine()
       // What was begun notices that it is not wanted; an engine that was about to start has started by then.
       await Promise.race([this.#work, pause(SETTLE_MS, undefined, { ref: false })])
@@ -304,7 +331,7 @@ export class Instance {
     for (;;) {
       if (await Promise.race([stopped, pause(LOOK_MS, false)])) return true
       // Without a quorum no checkpoint comes to an end.
-      if (this.#storage === 'ok' && performance.now() < lateMs) continue
+      if (this.#files.storage === 'ok' && performance.now() < lateMs) continue
       await this.#cutOff()
       return false
     }
@@ -314,20 +341,14 @@ export class Instance {
   async #cutOff(): Promise<void> {
     const killed = this.#engine?.kill()
     // Those who wait for an answer of the file system end only now.
-    this.#mount?.abort()
+    await this.#keeper?.abort()
     await killed
   }
 
   async #release(inOrder: boolean): Promise<void> {
-    if (inOrder && this.#storage === 'ok' && this.#writer?.state === 'open') await this.#writer.sync()
-    if (this.#mount !== undefined) {
-      if (inOrder) await this.#mount.unmount()
-      else await unmount(this.#mount.path)
-    }
-    this.#writer?.close()
-    this.#fleet?.close()
-    this.#registry?.close()
-    this.#scratch?.close()
+    if (inOrder && this.#files.storage === 'ok') await this.#keeper?.stop()
+    else await this.#keeper?.abort()
+    this.#lock?.release()
   }
 
   async #fail(error: unknown): Promise<void> {

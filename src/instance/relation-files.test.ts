@@ -80,4 +80,22 @@ describe('files of pages', () => {
     assert.equal(at, file)
     assert.equal(second.pageBytesOf(file), PAGE_BYTES)
   })
+
+  it('are all known when everything was looked up, for a kernel that does not ask again', async () => {
+    const device = new MemoryDevice()
+    await FileSystem.format(device, { now })
+    const first = new RelationFiles(await FileSystem.attach(device, { now }))
+    const made = new Map<string, Ino>()
+    const paths = ['data/base/5/16384', 'data/base/5/16384_fsm', 'data/base/6/1259', 'data/global/1260']
+    for (const path of [...paths, 'data/pg_wal/1', 'data/base/5/PG_VERSION']) made.set(path, await make(first, path))
+    const second = new RelationFiles(await FileSystem.attach(device, { now }))
+    second.lookUpAll()
+    assert.deepEqual(
+      [...made].filter(([, ino]) => second.pageBytesOf(ino) === PAGE_BYTES).map(([path]) => path),
+      paths,
+    )
+    // What is made later in a directory that the kernel knows.
+    const folder = second.lookup(second.lookup(second.lookup(ROOT_INO, 'data').ino, 'base').ino, '6').ino
+    assert.equal(second.pageBytesOf((await second.create(folder, '16999', 0o600, OWNER)).ino), PAGE_BYTES)
+  })
 })

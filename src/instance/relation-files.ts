@@ -4,7 +4,8 @@
  *
  * A page's file is known by where it is: `base/<database>/<number>...` and `global/<number>...`. Tablespaces are links out
  * of the data directory, for superusers only: there are none. Who writes to a file has looked it up, or made it, by name
- * before.
+ * before: here, or of a server before us (`lookUpAll`). A file without a name that was open then is not known; nobody
+ * reads its pages after a crash.
  */
 import type { Eventual } from '../filesystem/block-device.ts'
 import { andThen } from '../filesystem/eventual.ts'
@@ -28,6 +29,8 @@ export const PAGE_BYTES = 8192
 /** `16384`, `16384.1`, `16384_fsm`, `16384_vm.2`, `16384_init`, and of a temporary table `t3_16384`. */
 const RELATION = /^(?:t\d+_)?\d+(?:_(?:fsm|vm|init))?(?:\.\d+)?$/
 const NUMBER = /^\d+$/
+/** `.` and `..` come first in every directory. */
+const DOTS = 2
 
 /** What a directory is, as far as pages lie below it. */
 type Place = 'root' | 'data' | 'databases' | 'relations'
@@ -50,6 +53,22 @@ export class RelationFiles implements FileOperations {
   /** Hot path: one look into a set for each write. */
   pageBytesOf(file: Ino): number | undefined {
     return this.#relations.has(file) ? PAGE_BYTES : undefined
+  }
+
+  /** For a kernel that asked another server, and does not ask again. */
+  lookUpAll(): void {
+    this.#lookUpIn(ROOT_INO)
+  }
+
+  #lookUpIn(directory: Ino): void {
+    const isRelations = this.#places.get(directory) === 'relations'
+    for (const { name, type } of this.#files.readdir(directory, DOTS, Number.MAX_SAFE_INTEGER)) {
+      if (isRelations) this.lookup(directory, name)
+      else if (type === FileType.DIRECTORY) {
+        const { ino } = this.lookup(directory, name)
+        if (this.#places.has(ino)) this.#lookUpIn(ino)
+      }
+    }
   }
 
   #note(parent: Ino, name: ByteName, attributes: Attributes): Attributes {

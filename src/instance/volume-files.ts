@@ -1,7 +1,7 @@
 /** The files of an instance: a volume opened for writing, and the file system in it. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { SCRATCH_PATHS } from '../engine/postgres/scratch.ts'
-import type { FileOperations, Timestamp } from '../filesystem/file-operations.ts'
+import type { FileOperations, Ino, Timestamp } from '../filesystem/file-operations.ts'
 import { FileSystem } from '../filesystem/file-system.ts'
 import { FsError } from '../filesystem/fs-error.ts'
 import { ScratchDirectories } from '../filesystem/scratch-directories.ts'
@@ -9,13 +9,13 @@ import { ScratchDevice, writerDevice } from '../filesystem/volume-devices.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import type { VolumeId } from '../protocol/lsn.ts'
 import type { DiskFile } from '../storage/disk.ts'
-import { OverlayStore } from '../volume/overlay-store.ts'
+import { OverlayStore, type SavedIndex } from '../volume/overlay-store.ts'
 import type { Fleet } from '../volume/tcp-fleet.ts'
 import type { VolumeWriter } from '../volume/writer.ts'
 import type { WriterOptions } from '../volume/writer-options.ts'
+import { DATA_FOLDER } from './instance-folder.ts'
 
-/** The data directory, in the root of the file system. */
-export const DATA_FOLDER = 'data'
+export { DATA_FOLDER }
 
 const OPEN_PAUSE_MS = 250
 
@@ -62,12 +62,48 @@ export interface ScratchPlace {
   readonly bytesMax: number
 }
 
-/** @throws FsError when there is something else in the volume, or it cannot be read */
-export async function attachFiles(writer: VolumeWriter, scratch: ScratchPlace): Promise<FileOperations> {
+/** Of `FilesLeft`: the next server may be of another version. */
+const LEFT_FORMAT = 1
+
+/** What a server leaves for the one that goes on with its files while programs have them open. */
+export interface FilesLeft {
+  readonly format: typeof LEFT_FORMAT
+  /** Without a name, and open. */
+  readonly openOrphans: readonly Ino[]
+  /** What is where in the scratch file. */
+  readonly scratch: SavedIndex
+}
+
+/** @throws Error when it is of a version that this one does not know */
+export function parseFilesLeft(raw: unknown): FilesLeft {
+  const left = raw as FilesLeft
+  if (left?.format !== LEFT_FORMAT) throw new Error(`what the last server left has format ${left?.format}`)
+  return left
+}
+
+export interface AttachedFiles {
+  readonly files: FileOperations
+  /** To be called last: nothing may be written any more. */
+  leave(): FilesLeft
+}
+
+/**
+ * @param left by whoever served these files before, to programs that still have them open
+ * @throws FsError when there is something else in the volume, or it cannot be read
+ */
+export async function attachFiles(
+  writer: VolumeWriter,
+  scratch: ScratchPlace,
+  left?: FilesLeft,
+): Promise<AttachedFiles> {
   const device = writerDevice(writer)
-  await formatIfNew(device)
-  const main = await FileSystem.attach(device, { now })
+  if (left === undefined) await formatIfNew(device)
+  const stillOpen = left?.openOrphans ?? []
+  const main = await FileSystem.attach(device, { now, stillOpen })
   const directories = SCRATCH_PATHS.filter(({ kind }) => kind === 'folder').map(({ path }) => `${DATA_FOLDER}/${path}`)
   const store = new OverlayStore(scratch.file, device.blockBytes, scratch.bytesMax)
-  return ScratchDirectories.graft(main, { now, device: new ScratchDevice(store, device.blockBytes), directories })
+  if (left !== undefined) store.load(left.scratch)
+  const scratchDevice = new ScratchDevice(store, device.blockBytes)
+  const files = await ScratchDirectories.graft(main, { now, device: scratchDevice, directories, stillOpen })
+  return { files, leave: () => ({ format: LEFT_FORMAT, openOrphans: files.openOrphans, scratch: store.save() }) }
 }

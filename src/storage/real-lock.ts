@@ -6,6 +6,8 @@ import { EINTR, EWOULDBLOCK, errno, errorName, libc } from './real-libc.ts'
 const LOCK_EX_NB = 2 | 4
 
 export interface FolderLock {
+  /** A process that is started with it holds the lock as well. */
+  readonly fd: number
   release(): void
 }
 
@@ -26,5 +28,5 @@ export function lockFolder(path: string): FolderLock {
     closeSync(fd)
     throw error
   }
-  return { release: () => closeSync(fd) }
+  return { fd, release: () => closeSync(fd) }
 }

@@ -1,0 +1,170 @@
+/**
+ * Serves the files of an instance: a volume, the file system in it, and the kernel's requests. One of several that follow
+ * each other under a running engine: what the last one left is where this one goes on.
+ *
+ * Its process must never touch the mount with a call that blocks, since it would wait for its own answer.
+ */
+import { type FuseMount, serveFiles } from '../fuse/fuse-mount.ts'
+import { FUSE_FD, type KeptServer, STATUS_REPLACE_ME } from '../fuse/kept-server.ts'
+import { unmount } from '../fuse/real-mount.ts'
+import { VolumeError } from '../protocol/errors.ts'
+import type { VolumeId } from '../protocol/lsn.ts'
+import { RealFile } from '../storage/real-file.ts'
+import { SqliteRegistry } from '../volume/sqlite-registry.ts'
+import { openFleet } from '../volume/tcp-fleet.ts'
+import type { VolumeWriter } from '../volume/writer.ts'
+import type { StorageState } from './instance-state.ts'
+import { RelationFiles } from './relation-files.ts'
+import { type ServerTold, STATUS_FENCED, type VolumeFigures } from './server-report.ts'
+import { StorageWatch } from './storage-watch.ts'
+import { type AttachedFiles, attachFiles, type FilesLeft, openVolume, parseFilesLeft } from './volume-files.ts'
+
+export interface FileServerSettings {
+  readonly registryPath: string
+  readonly volume: VolumeId
+  /** Of blocks, to make deltas against. */
+  readonly cacheBytes: number
+  /** What the scratch file may take. */
+  readonly scratchBytesMax: number
+}
+
+export const SCRATCH_FD = FUSE_FD + 1
+
+/** The storage is looked at this often. */
+const LOOK_MS = 250
+/** Figures change all the time; nobody needs them more often. */
+const FIGURES_MS = 1000
+
+export class FileServer {
+  readonly #settings: FileServerSettings
+  readonly #kept: KeptServer
+  readonly #complain: (what: string, error: unknown) => void
+  #watch: StorageWatch | undefined
+  #storage: StorageState = 'ok'
+  #toldAtMs = Number.NEGATIVE_INFINITY
+  #isWanted = true
+  #writer: VolumeWriter | undefined
+  #attached: AttachedFiles | undefined
+
+  /** @param complain what went wrong without ending anything, for the log */
+  constructor(settings: FileServerSettings, kept: KeptServer, complain: (what: string, error: unknown) => void) {
+    this.#settings = settings
+    this.#kept = kept
+    this.#complain = complain
+  }
+
+  /** @returns the status of its process, when that is to end */
+  async run(): Promise<number> {
+    const { path, fd, generation, left } = await this.#kept.turn
+    void this.#kept.keeperGone.then(() => this.#abandon(path))
+    process.on('SIGTERM', () => void this.#abandon(path))
+    const asked = Promise.withResolvers<'leave' | 'stop'>()
+    this.#kept.onAsked((what) => {
+      this.#isWanted = false
+      asked.resolve(what)
+    })
+    this.#watch = new StorageWatch(performance.now())
+    const timer = setInterval(() => this.#look(), LOOK_MS)
+    try {
+      const before = left === undefined ? undefined : parseFilesLeft(left)
+      const files = await this.#open(before)
+      this.#tell()
+      await this.#kept.serving()
+      const mount = serveFiles({ path, fd, generation }, files, {
+        pageBytesOf: (inode) => files.pageBytesOf(inode),
+        inherited: before?.openOrphans ?? [],
+        onFailure: this.#complain,
+      })
+      const what = await Promise.race([asked.promise, mount.ended])
+      if (what !== 'leave' && what !== 'stop')
+        throw new Error(`the files of the instance were ${what} by somebody else`)
+      return await (what === 'leave' ? this.#leave(mount) : this.#stop(mount))
+    } catch (error) {
+      return this.#fail(error)
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  async #open(left: FilesLeft | undefined): Promise<RelationFiles> {
+    const { registryPath, volume, cacheBytes, scratchBytesMax } = this.#settings
+    const fleet = openFleet(SqliteRegistry.open(registryPath))
+    const writer = await openVolume(fleet, volume, { cacheBytes }, () => this.#isWanted)
+    this.#writer = writer
+    writer.onFenced(() => this.#fenced())
+    const scratch = { file: new RealFile('the scratch file', SCRATCH_FD), bytesMax: scratchBytesMax }
+    this.#attached = await attachFiles(writer, scratch, left)
+    const relations = new RelationFiles(this.#attached.files)
+    if (left !== undefined) relations.lookUpAll()
+    return relations
+  }
+
+  // -------------------------------------------------------------- reports
+
+  #figures(): VolumeFigures | null {
+    if (this.#writer === undefined || this.#attached === undefined) return null
+    const { blockBytes, blocks, blocksFree } = this.#attached.files.statfs()
+    return {
+      epoch: this.#writer.volume.epoch,
+      vdl: this.#writer.vdl,
+      bytesUsed: (blocks - blocksFree) * blockBytes,
+    }
+  }
+
+  #say(told: ServerTold): Promise<void> {
+    return this.#kept.tell(told)
+  }
+
+  #tell(): void {
+    this.#toldAtMs = performance.now()
+    void this.#say({ report: { storage: this.#storage, figures: this.#figures() } })
+  }
+
+  #look(): void {
+    const now = performance.now()
+    const storage = this.#watch?.look(this.#writer, now) ?? 'ok'
+    const isNews = storage !== this.#storage || now - this.#toldAtMs >= FIGURES_MS
+    this.#storage = storage
+    if (isNews) this.#tell()
+  }
+
+  // -------------------------------------------------------------- ends
+
+  async #leave(mount: FuseMount): Promise<number> {
+    await mount.leave()
+    await this.#kept.left(this.#attached!.leave())
+    return STATUS_REPLACE_ME
+  }
+
+  async #stop(mount: FuseMount): Promise<number> {
+    await this.#writer!.sync()
+    await mount.unmount()
+    return 0
+  }
+
+  /** Nothing more is answered: what an engine would read or believe durable is somebody else's now. */
+  #fenced(): never {
+    void this.#say({ fenced: true })
+    process.exit(STATUS_FENCED)
+  }
+
+  async #fail(error: unknown): Promise<number> {
+    // Given up before it was open.
+    if (!this.#isWanted && error instanceof VolumeError && error.code === 'Closed') return 0
+    if (error instanceof VolumeError && error.code === 'Fenced') this.#fenced()
+    this.#complain('the server of the files ends', error)
+    await this.#say({ failed: error instanceof Error ? error.message : String(error) })
+    return 1
+  }
+
+  /** The supervisor is gone, and the engine with it: nothing may stay. */
+  async #abandon(path: string): Promise<void> {
+    try {
+      // Also who is held up in an answer that does not come: the supervisor itself, perhaps.
+      await unmount(path, 'cut')
+    } catch (error) {
+      this.#complain('unmounting', error)
+    }
+    process.exit(1)
+  }
+}

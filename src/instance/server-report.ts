@@ -1,0 +1,26 @@
+/** What the server of an instance's files tells its supervisor, which may be of another version. */
+import type { StorageState } from './instance-state.ts'
+
+/** Of the volume. */
+export interface VolumeFigures {
+  readonly epoch: number
+  readonly vdl: number
+  /** What the files take in the volume, once. */
+  readonly bytesUsed: number
+}
+
+export interface ServerReport {
+  readonly storage: StorageState
+  /** null until the volume is open. */
+  readonly figures: VolumeFigures | null
+}
+
+export type ServerTold =
+  | { readonly report: ServerReport }
+  /** Another has opened the volume: nothing is answered any more. The process ends by `STATUS_FENCED`. */
+  | { readonly fenced: true }
+  /** It ends. */
+  | { readonly failed: string }
+
+/** As an instance's own. */
+export const STATUS_FENCED = 3
