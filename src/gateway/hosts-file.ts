@@ -84,18 +84,23 @@ async function writeInPlace(path: string, change: Change): Promise<void> {
 
 /**
  * Puts the region's names into the file, in place of those that it had there; without entries it takes them away.
+ * @returns false when it said so already
  * @throws the system's error when that is not allowed; the file is as it was
  */
-export async function writeHosts(file: string, owner: BlockOwner, entries: readonly NamedAddress[]): Promise<void> {
+export async function writeHosts(file: string, owner: BlockOwner, entries: readonly NamedAddress[]): Promise<boolean> {
   const path = await realpath(file)
   const change: Change = (before) => withBlock(before, owner, entries)
+  const before = await readFile(path)
+  if (change(before).equals(before)) return false
   const { nlink } = await stat(path)
   if (nlink === 1 && !existsSync(SELINUX)) {
     try {
-      return await replaceFile(path, change)
+      await replaceFile(path, change)
+      return true
     } catch {
       // Something is mounted there (EBUSY), or the folder is not ours to change: the file may be all the same.
     }
   }
   await writeInPlace(path, change)
+  return true
 }

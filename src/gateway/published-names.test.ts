@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict'
+import { Resolver } from 'node:dns/promises'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { until } from '../../test/waiting.ts'
+import type { DnsPlace } from './dns-server.ts'
+import { endpointName } from './endpoint-name.ts'
+import { type NamesOptions, PublishedNames } from './published-names.ts'
+
+const SPACE = { hash: 'k3j9x0q2m4zt', region: 'local-1', domain: 'rds.borealis.internal' }
+const WRITER = { name: endpointName('writer', 'demo', SPACE), address: '127.20.0.2' }
+const INSTANCE = { name: endpointName('instance', 'demo-1', SPACE), address: '127.20.0.2' }
+const HOSTS = '127.0.0.1 localhost\n'
+
+describe('published names', () => {
+  let folder: string
+  let hosts: string
+  let said: string[]
+  let open: PublishedNames[]
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'borealis-names-'))
+    hosts = join(folder, 'hosts')
+    writeFileSync(hosts, HOSTS)
+    said = []
+    open = []
+  })
+  afterEach(async () => {
+    for (const names of open) await names.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  /** As the C library does it: the system's own resolver only ever reads /etc/hosts. */
+  const resolve = async (name: string): Promise<string[]> => {
+    const lines = readFileSync(hosts, 'utf8').split('\n')
+    return lines.flatMap((line) => (line.endsWith(` ${name}`) ? [line.split(' ')[0] ?? ''] : []))
+  }
+
+  async function publishing(more: Partial<NamesOptions> = {}): Promise<PublishedNames> {
+    const say = (line: string) => said.push(line)
+    const names = await PublishedNames.open({
+      space: SPACE,
+      home: '/home',
+      hostsFile: hosts,
+      dnsPlaces: [],
+      say,
+      resolve,
+      ...more,
+    })
+    open.push(names)
+    return names
+  }
+
+  it('are in the hosts file, until they are closed', async () => {
+    const names = await publishing()
+    await names.publish([WRITER, INSTANCE])
+    assert.deepEqual([await resolve(WRITER.name), await resolve(INSTANCE.name)], [['127.20.0.2'], ['127.20.0.2']])
+    assert.equal(names.hostOf(WRITER), WRITER.name)
+    assert.deepEqual(names.status(), { domain: SPACE.domain, hostsFile: hosts, dns: null, advice: null })
+    await names.close()
+    assert.equal(readFileSync(hosts, 'utf8'), HOSTS)
+    assert.deepEqual(said, [])
+  })
+
+  it('follow their endpoints: to another address, and away', async () => {
+    const names = await publishing()
+    await names.publish([WRITER, INSTANCE])
+    const moved = { ...WRITER, address: '127.20.0.3' }
+    await names.publish([moved])
+    assert.deepEqual([await resolve(WRITER.name), await resolve(INSTANCE.name)], [['127.20.0.3'], []])
+    assert.deepEqual(
+      [names.hostOf(moved), names.hostOf(WRITER), names.hostOf(INSTANCE)],
+      [WRITER.name, '127.20.0.2', '127.20.0.2'],
+    )
+  })
+
+  it('are not trusted before they resolve to their address and to no other', async () => {
+    writeFileSync(hosts, `${HOSTS}10.0.0.1 ${INSTANCE.name}\n`)
+    const names = await publishing()
+    await names.publish([WRITER, INSTANCE])
+    assert.deepEqual([names.hostOf(WRITER), names.hostOf(INSTANCE)], [WRITER.name, '127.20.0.2'])
+    assert.match(names.status().advice ?? '', /has them, but programs here do not go by it/)
+  })
+
+  it('where the file cannot be written are addresses; one line says so, and what to do', async () => {
+    const names = await publishing({ hostsFile: join(folder, 'none') })
+    await names.publish([WRITER])
+    await names.publish([WRITER, INSTANCE])
+    assert.equal(names.hostOf(WRITER), '127.20.0.2')
+    const { hostsFile, advice } = names.status()
+    assert.equal(hostsFile, null)
+    assert.match(
+      advice ?? '',
+      /^names do not resolve .*ENOENT.*connect to the address, with libpq to host=NAME hostaddr=ADDRESS$/,
+    )
+    assert.deepEqual(said, [advice])
+  })
+
+  it('are there when the file can be written after all', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const late = join(folder, 'late')
+    const names = await publishing({ hostsFile: late })
+    await names.publish([WRITER])
+    assert.equal(names.status().hostsFile, null)
+    writeFileSync(late, HOSTS)
+    t.mock.timers.tick(5000)
+    await until('they are there', () => names.status().hostsFile !== null)
+    assert.match(readFileSync(late, 'utf8'), /^127\.20\.0\.2 demo\.cluster-/m)
+  })
+
+  it('come back into a file that somebody else has written anew, whose change stays', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const names = await publishing()
+    await names.publish([WRITER])
+    for (const text of ['10.0.0.1 one\n', '10.0.0.2 two\n']) {
+      writeFileSync(hosts, text)
+      t.mock.timers.tick(5000)
+      await until('they are there', async () => (await resolve(WRITER.name)).length > 0)
+      assert.ok(readFileSync(hosts, 'utf8').endsWith(text))
+    }
+    await names.close()
+    assert.equal(readFileSync(hosts, 'utf8'), '10.0.0.2 two\n')
+  })
+
+  it('of a region that was killed are replaced by those of its next start', async () => {
+    const killed = await publishing()
+    await killed.publish([WRITER, INSTANCE])
+    const next = await publishing()
+    await next.publish([{ ...WRITER, address: '127.20.0.9' }])
+    assert.deepEqual([await resolve(WRITER.name), await resolve(INSTANCE.name)], [['127.20.0.9'], []])
+  })
+
+  it('may resolve otherwise: then no hosts file is needed', async () => {
+    const names = await publishing({ hostsFile: null, resolve: async () => ['127.20.0.2'] })
+    await names.publish([WRITER])
+    assert.equal(names.hostOf(WRITER), WRITER.name)
+    assert.deepEqual(names.status(), { domain: SPACE.domain, hostsFile: null, dns: null, advice: null })
+    assert.equal(readFileSync(hosts, 'utf8'), HOSTS)
+  })
+
+  it('are tried again, less and less often, while they do not resolve', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    let known = false
+    const tries: number[] = []
+    let looks = 0
+    const names = await publishing({
+      resolve: async () => {
+        tries.push(looks)
+        return known ? ['127.20.0.2'] : []
+      },
+    })
+    await names.publish([WRITER])
+    const look = async () => {
+      looks++
+      t.mock.timers.tick(5000)
+      // Of the file system, which a look asks first.
+      for (let i = 0; i < 5; i++) await readFile(hosts)
+    }
+    while (looks < 16) await look()
+    assert.deepEqual(tries, [0, 1, 3, 7, 15])
+    known = true
+    while (names.hostOf(WRITER) !== WRITER.name) await look()
+    assert.equal(looks, 31)
+    assert.equal(names.status().advice, null)
+  })
+
+  it('are not waited for when the resolver waits for servers of its own', async () => {
+    let asked = 0
+    const names = await publishing({
+      resolve: () => {
+        asked++
+        return new Promise(() => {})
+      },
+    })
+    await names.publish([WRITER, INSTANCE])
+    assert.deepEqual([asked, names.hostOf(WRITER)], [1, '127.20.0.2'])
+  })
+})
+
+describe('the DNS server of published names', () => {
+  const options = (dnsPlaces: readonly DnsPlace[], say: (line: string) => void = () => {}): NamesOptions => ({
+    space: SPACE,
+    home: '/home',
+    hostsFile: null,
+    dnsPlaces,
+    say,
+    resolve: async () => [],
+  })
+
+  it('knows them, from the moment on when they are published', async () => {
+    const names = await PublishedNames.open(options([{ address: '127.0.0.1', port: 0 }]))
+    try {
+      const { dns } = names.status()
+      assert(dns !== null)
+      const resolver = new Resolver()
+      resolver.setServers([dns])
+      await assert.rejects(resolver.resolve4(WRITER.name), { code: 'ENOTFOUND' })
+      const published = names.publish([WRITER])
+      assert.deepEqual(await resolver.resolve4(WRITER.name), ['127.20.0.2'])
+      await published
+      assert.ok(names.status().advice?.endsWith(`, or let the system's resolver ask ${dns} for rds.borealis.internal`))
+    } finally {
+      await names.close()
+    }
+  })
+
+  it('takes the first place that is free, and says so where there is none', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => taken.once('listening', resolve))
+    const place = { address: '127.0.0.1', port: (taken.address() as DnsPlace).port }
+    const said: string[] = []
+    const none = await PublishedNames.open(options([place], (line) => said.push(line)))
+    const other = await PublishedNames.open(options([place, { ...place, port: 0 }]))
+    try {
+      assert.equal(none.status().dns, null)
+      assert.match(said.join('\n'), /^there is no DNS server: .*EADDRINUSE/)
+      assert.match(other.status().dns ?? '', /^127\.0\.0\.1:\d+$/)
+    } finally {
+      await none.close()
+      await other.close()
+      taken.close()
+    }
+  })
+})
