@@ -4,8 +4,8 @@
  *   node test/crash-loops.ts [--rounds 50] [--clients 8] [--seed S]
  *
  * In each round the clients of a cluster transfer money while tables are made, rewritten and dropped; at a random moment
- * the engine, the instance, the hosts of a zone or of all zones, or everything at once is killed with SIGKILL. When it is
- * back no acknowledged transfer is missing, none that was rolled back is there; indexes, tables, balances and the file
+ * the engine, the server of its files, the instance, the hosts of a zone or of all zones, or everything at once is killed
+ * with SIGKILL. When it is back no acknowledged transfer is missing, none that was rolled back is there; indexes, tables, balances and the file
  * system are whole, and all copies of all blocks are the same. Closes with `N passed, N failed`.
  */
 import { parseArgs } from 'node:util'
@@ -39,7 +39,7 @@ async function checkFiles({ fleet, volume }: LoadedCluster): Promise<string[]> {
   }
 }
 
-/** The load runs when it is called, and when it resolves. */
+/** The load runs when it is called, and has stopped when it resolves. */
 export async function crashOnce(cluster: LoadedCluster, victim: Victim, random: Random): Promise<RoundReport> {
   const { load, home } = cluster
   const afterMs = random.magnitude(50, LOAD_MS_MAX)
@@ -52,7 +52,6 @@ export async function crashOnce(cluster: LoadedCluster, victim: Victim, random: 
     backMs = await crash(home, victim, random.pick(['a', 'b', 'c']))
     await cluster.stop()
     problems.push(...(await cluster.check()), ...(await checkFiles(cluster)), ...(await cluster.checkCopies()))
-    cluster.start()
   } catch (error) {
     problems.push(`${error instanceof Error ? error.stack : error}\n${home.logs()}`)
   }
@@ -71,17 +70,16 @@ async function main(): Promise<boolean> {
   console.log(`seed ${seed}`)
   const random = new Random(seed).fork('rounds')
   await using cluster = await LoadedCluster.make(seed, Number(values.clients))
-  cluster.start()
   let failed = 0
   let passed = 0
   // What is broken stays so: the first failure ends it.
   while (passed < Number(values.rounds) && failed === 0) {
+    cluster.start()
     const report = await crashOnce(cluster, random.pick(VICTIMS), random)
     if (report.problems.length > 0) failed++
     else passed++
     console.log(JSON.stringify({ round: passed + failed, ...report }))
   }
-  await cluster.stop()
   console.log(JSON.stringify({ acknowledged: cluster.load.acknowledged, upkeep: cluster.upkeep.counts }))
   console.log(`${passed} passed, ${failed} failed`)
   return failed === 0

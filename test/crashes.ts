@@ -2,8 +2,11 @@
 import type { RegionHome } from './region-home.ts'
 import { until } from './waiting.ts'
 
-/** What is killed: `storage` is the hosts of all three zones, `everything` is that, the instance and the supervisor. */
-export const VICTIMS = ['engine', 'instance', 'zone', 'storage', 'everything'] as const
+/**
+ * What is killed: of an instance its engine, the server of its files or its supervisor; the host of a zone; `storage`, the
+ * hosts of all three; `everything`, with the region's own process.
+ */
+export const VICTIMS = ['engine', 'server', 'instance', 'zone', 'storage', 'everything'] as const
 export type Victim = (typeof VICTIMS)[number]
 
 /** A recovery on a busy machine. */
@@ -31,6 +34,8 @@ async function victims(home: RegionHome, victim: Victim, zone: string): Promise<
   switch (victim) {
     case 'engine':
       return [writer?.enginePid ?? null]
+    case 'server':
+      return [writer?.serverPid ?? null]
     case 'instance':
       return [writer?.pid ?? null]
     case 'zone':
@@ -38,7 +43,7 @@ async function victims(home: RegionHome, victim: Victim, zone: string): Promise<
     case 'storage':
       return hosts
     case 'everything':
-      return [pid, ...instances.flatMap((instance) => [instance.pid, instance.enginePid]), ...hosts]
+      return [pid, ...instances.flatMap((each) => [each.pid, each.serverPid, each.enginePid]), ...hosts]
   }
 }
 
@@ -52,7 +57,7 @@ export async function crash(home: RegionHome, victim: Victim, zone: string = ZON
     const { clusters, instances, storageNodes } = await home.status()
     const [cluster] = clusters
     const [writer] = instances
-    const pids = [writer?.pid, writer?.enginePid, ...storageNodes.map((node) => node.pid)]
+    const pids = [writer?.pid, writer?.serverPid, writer?.enginePid, ...storageNodes.map((node) => node.pid)]
     if (pids.some((pid) => typeof pid !== 'number' || killed.includes(pid))) return false
     const isRunning = storageNodes.every(({ state }) => state === 'running')
     return isRunning && writer?.state === 'available' && cluster?.storage === 'ok'

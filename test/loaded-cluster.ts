@@ -44,6 +44,15 @@ export class LoadedCluster implements AsyncDisposable {
 
   static async make(seed: number, clients: number): Promise<LoadedCluster> {
     const home = await RegionHome.make(UP)
+    try {
+      return await LoadedCluster.#fill(home, seed, clients)
+    } catch (error) {
+      await home[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  static async #fill(home: RegionHome, seed: number, clients: number): Promise<LoadedCluster> {
     await home.up()
     const client = await home.superuser()
     await createTpcb(client)

@@ -13,6 +13,7 @@ import { ask } from '../src/cli/control-socket.ts'
 import { homeAt } from '../src/cli/home.ts'
 import { attachPast } from '../src/instance/past-files.ts'
 import { type Lsn, lsn, parseVolumeName } from '../src/protocol/lsn.ts'
+import { isAnnulled, type Truncation } from '../src/protocol/truncation.ts'
 import { crash, VICTIMS } from './crashes.ts'
 import { checkDatabase } from './database-checks.ts'
 import { CLUSTER, LoadedCluster } from './loaded-cluster.ts'
@@ -36,6 +37,8 @@ export interface History {
   readonly cluster: LoadedCluster
   /** LSNs that the volume was durable at: consistency points. */
   readonly durablePoints: readonly Lsn[]
+  /** What openings after a crash have annulled: there is no log in it. */
+  readonly truncations: readonly Truncation[]
 }
 
 const NOTE_MS = 20
@@ -58,7 +61,8 @@ export async function makeHistory(seed: number, clients: number, loadMs: number)
     await cluster.stop()
     const problems = await cluster.check()
     if (problems.length > 0) throw new Error(`the head of the history: ${problems.join('; ')}`)
-    return { cluster, durablePoints: [...durablePoints].filter((at) => at >= cluster.began) }
+    const { truncations } = await cluster.fleet.volumes.get(cluster.volume)
+    return { cluster, durablePoints: [...durablePoints].filter((at) => at >= cluster.began), truncations }
   } catch (error) {
     await cluster[Symbol.asyncDispose]()
     throw error
@@ -128,10 +132,17 @@ async function checkBranchCopies(cluster: LoadedCluster, name: string): Promise<
   return volume === undefined ? [`branch ${name} has no volume`] : cluster.checkCopies(volume)
 }
 
+/** Each crash annuls 256 MiB, many times more than the whole log is long: all of it shows the same. */
+const ANNULLED_SHARE = 0.05
+
 /** A point of the history: where it was durable once, or anywhere. */
-export function pickPoint({ cluster, durablePoints }: History, random: Random): Lsn {
+export function pickPoint({ cluster, durablePoints, truncations }: History, random: Random): Lsn {
   if (durablePoints.length > 0 && random.chance(0.5)) return random.pick(durablePoints)
-  return lsn(random.between(cluster.began, cluster.load.durable))
+  const mayBeAnnulled = random.chance(ANNULLED_SHARE)
+  for (;;) {
+    const at = lsn(random.between(cluster.began, cluster.load.durable))
+    if (mayBeAnnulled || !isAnnulled(truncations, at)) return at
+  }
 }
 
 async function main(): Promise<boolean> {

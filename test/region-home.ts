@@ -1,5 +1,6 @@
 /** A region in a temporary home, used as people use it: through `bin/borealis`. Nothing of it outlives the test. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -10,15 +11,21 @@ import type { InstanceStatus, RegionStatus } from '../src/cli/region-status.ts'
 import { enginesFolder } from '../src/engine/postgres/binaries.ts'
 import { preparedTemplate } from '../src/engine/postgres/template.ts'
 import { mountsAt } from '../src/fuse/real-mount.ts'
+import { whenWeEnd } from './child-processes.ts'
 import { type Finished, runProgram } from './fuse-mounts.ts'
 import type { OrdinaryUser } from './ordinary-user.ts'
 import { connectAsSuperuser, engineHome, installed } from './postgres-instance.ts'
 
-const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
+export const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
 
 export class RegionHome implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))
   readonly #upArguments: readonly string[]
+  /** For a test that is ended by a signal. */
+  readonly #forget = whenWeEnd(() => {
+    spawnSync(process.execPath, [BOREALIS, 'down'], { env: { ...process.env, BOREALIS_HOME: this.root } })
+    rmSync(this.root, { recursive: true, force: true })
+  })
   readonly #through: readonly string[]
   readonly #passwords = new Map<string, Promise<string>>()
 
@@ -147,6 +154,7 @@ export class RegionHome implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { status, output } = await this.borealis('down')
     if (status !== 0) console.log(output, this.logs())
+    this.#forget()
     rmSync(this.root, { recursive: true, force: true, maxRetries: 3 })
   }
 }
