@@ -21,7 +21,9 @@ async function nearby(settings: Settings): Promise<BenchTable[]> {
     const tables: BenchTable[] = []
     if (wants('bulk')) {
       const title = `bulk load (pgbench -i), scale ${settings.bulkScale}`
-      tables.push(rateTable(title, { name: 'rows', unit: '1/s' }, await runBulkLoads(sides, settings), settings))
+      const sums = await runBulkLoads(sides, settings)
+      tables.push(rateTable(title, { name: 'rows', unit: '1/s' }, sums, settings))
+      tables.push(writesTable(title, 'row', sums, settings))
     }
     if (!wants('tpcb') && !wants('select')) return tables
     await prepare(sides, settings)
@@ -32,7 +34,7 @@ async function nearby(settings: Settings): Promise<BenchTable[]> {
     for (const count of wants('tpcb') ? clients : []) {
       const sums = await runSlices(sides, settings, 'tpc-b', count)
       tables.push(rateTable(`TPC-B, ${count} clients`, { name: 'tps', unit: '1/s' }, sums, settings))
-      tables.push(writesTable(count, sums, settings))
+      tables.push(writesTable(`TPC-B, ${count} clients`, 'txn', sums, settings))
     }
     return tables
   })

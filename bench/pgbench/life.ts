@@ -8,6 +8,7 @@ import { residentBytes } from '../volume/processor-time.ts'
 import { median } from '../volume/samples.ts'
 import { bulkLoad, type Reach, runLoad } from './load.ts'
 import type { Settings } from './settings.ts'
+import { nodeProcesses } from './side.ts'
 
 const CLIENTS = 8
 const LOADED_SCALE = 20
@@ -27,7 +28,11 @@ async function firstQuery(home: RegionHome): Promise<void> {
 
 async function killEverything(home: RegionHome): Promise<void> {
   const { pid, instances, storageNodes } = await home.status()
-  const all = [pid, ...instances.flatMap((each) => [each.pid, each.enginePid]), ...storageNodes.map((each) => each.pid)]
+  const all = [
+    pid,
+    ...instances.flatMap((each) => [...(each.pid === null ? [] : nodeProcesses(each.pid)), each.enginePid]),
+    ...storageNodes.map((each) => each.pid),
+  ]
   for (const each of new Set(all)) if (each !== null) process.kill(each, 'SIGKILL')
 }
 
@@ -50,7 +55,7 @@ async function measure(home: RegionHome, { log, seconds }: Settings): Promise<Ti
   await runLoad(reach, 'tpc-b', CLIENTS, seconds)
   const { pid } = await home.writer()
   assert(pid !== null)
-  const instanceMiB = residentBytes([pid]) / 2 ** 20
+  const instanceMiB = residentBytes(nodeProcesses(pid)) / 2 ** 20
   const restart: number[] = []
   const recover: number[] = []
   for (let i = 0; i < TRIES; i++) {
@@ -90,7 +95,7 @@ export async function life(settings: Settings): Promise<BenchTable> {
         scale: LOADED_SCALE,
         clients: CLIENTS,
         tries: TRIES,
-        'memory of the instance process after the load': `${Math.round(instanceMiB)} MiB`,
+        'memory of the instance beside its engine, after the load': `${Math.round(instanceMiB)} MiB`,
       },
       columns: [
         { name: 'time', unit: 's' },

@@ -21,14 +21,31 @@ export interface Side {
 /** The kernel's unit in `/proc/PID/stat`. */
 const TICK_US = 10_000
 
+const PARENT_FIELD = 1
+const USER_FIELD = 11
+
 /** Fields of `/proc/PID/stat` behind the name, which may contain anything: the state is field 0. */
 function statFields(pid: number | string): string[] {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')
 }
 
-const PARENT_FIELD = 1
-const USER_FIELD = 11
+/** A process and those of its descendants that run Node: an instance's supervisor and the server of its files. */
+export function nodeProcesses(pid: number): number[] {
+  const parents = new Map<number, number>()
+  for (const name of readdirSync('/proc')) {
+    try {
+      if (/^\d+$/.test(name) && readFileSync(`/proc/${name}/comm`, 'latin1').startsWith('node')) {
+        parents.set(Number(name), Number(statFields(name)[PARENT_FIELD]))
+      }
+    } catch {
+      // It has ended.
+    }
+  }
+  const found = [pid]
+  for (const each of found) for (const [child, parent] of parents) if (parent === each) found.push(child)
+  return found
+}
 
 /** Processor time of a process and its children, dead ones that it has waited for included. */
 function familyTimeUs(pid: number): number {

@@ -7,7 +7,7 @@ import { Delays } from './delays.ts'
 import { DiskServer, type ServerPlace } from './disk-server.ts'
 import type { Reach } from './load.ts'
 import type { Settings, SideName } from './settings.ts'
-import { type Counters, type Side, writeCalls } from './side.ts'
+import { type Counters, nodeProcesses, type Side, writeCalls } from './side.ts'
 import { VolumeServer } from './volume-server.ts'
 
 const PORT = 15_432
@@ -114,7 +114,7 @@ async function onVolume(name: SideName, folder: string, settings: Settings, dela
     reach: server.reach,
     engines: [server.enginePid],
     others: {
-      instance: [server.instancePid],
+      instance: nodeProcesses(server.instancePid),
       zones,
       ...(delays === undefined ? {} : { 'delay proxy': [delays.pid] }),
     },

@@ -66,8 +66,13 @@ export function rateTable(
   }
 }
 
-/** Bytes and writes for a transaction, as in table 1 of the paper (SIGMOD 2017). */
-export function writesTable(clients: number, sums: readonly SliceSums[], settings: Settings): BenchTable {
+/** Bytes and writes for a transaction (or a row), as in table 1 of the paper (SIGMOD 2017). */
+export function writesTable(
+  load: string,
+  each: 'txn' | 'row',
+  sums: readonly SliceSums[],
+  settings: Settings,
+): BenchTable {
   const rows: BenchRow[] = sums.map((sum) => {
     const of = (name: string): number => perOperation(sum, name)
     const copies = sum.side.name === 'standbys' ? 3 : 1
@@ -85,17 +90,17 @@ export function writesTable(clients: number, sums: readonly SliceSums[], setting
     }
   })
   return {
-    title: `TPC-B, ${clients} clients: bytes and writes for a transaction`,
+    title: `${load}: bytes and writes for a ${each === 'txn' ? 'transaction' : 'row'}`,
     compared:
       'bytes: of log to one storage node, or of WAL to one standby; durable writes: of one node, or WAL syncs of all servers together',
     settings: settingsOfTable(settings),
     columns: [
-      { name: 'bytes', unit: '1/txn' },
-      { name: 'WAL writes', unit: '1/txn' },
-      { name: 'WAL syncs', unit: '1/txn' },
-      { name: 'page writes', unit: '1/txn' },
-      { name: 'file syncs', unit: '1/1000 txn' },
-      { name: 'durable writes', unit: '1/txn' },
+      { name: 'bytes', unit: `1/${each}` },
+      { name: 'WAL writes', unit: `1/${each}` },
+      { name: 'WAL syncs', unit: `1/${each}` },
+      { name: 'page writes', unit: `1/${each}` },
+      { name: 'file syncs', unit: `1/1000 ${each}` },
+      { name: 'durable writes', unit: `1/${each}` },
     ],
     ratio: { column: 'bytes', baseline: rows[0]?.name ?? '', better: 'lower' },
     rows,

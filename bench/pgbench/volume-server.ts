@@ -1,7 +1,7 @@
 /** PostgreSQL on the six-copy volume: three zone processes with two nodes each, and an instance process. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createAuthority, issueServer } from '../../src/engine/certificates.ts'
@@ -68,8 +68,13 @@ export class VolumeServer {
     }
     const fleet = openFleet(registry)
     const server = new VolumeServer(place, registry, hosts, fleet, volumeName(await fleet.volumes.create()))
-    await server.#available()
-    return server
+    try {
+      await server.#available()
+      return server
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
   }
 
   #start(volume: string): ChildProcess {
@@ -101,7 +106,7 @@ export class VolumeServer {
       spawn(process.execPath, [...nodeOptions, PROGRAM, ...args], { stdio: ['pipe', 'pipe', log], cwd: folder }),
     )
     createInterface({ input: child.stdout! }).on('line', (line) => {
-      this.#report = parseReport(line)
+      this.#report = parseReport(line) ?? this.#report
       this.#changed()
     })
     child.once('exit', () => this.#changed())
@@ -111,7 +116,8 @@ export class VolumeServer {
   async #available(): Promise<void> {
     while (this.#report?.state !== 'available') {
       if (this.#instance.exitCode !== null) {
-        throw new Error(`the instance ended (${this.#report?.reason}), see ${join(this.#place.folder, 'instance.log')}`)
+        const log = readFileSync(join(this.#place.folder, 'instance.log'), 'utf8')
+        throw new Error(`the instance ended: ${this.#report?.reason ?? log.trim().split('\n').at(-1)}`)
       }
       await new Promise<void>((resolve) => {
         this.#changed = resolve

@@ -5,9 +5,11 @@
  * must stop what runs on it at once: epochs fence storage, not its memory (`onFenced`).
  *
  * Hot path. Synchronous: `append` gives LSNs, acknowledgements move the durable point, waiting `sync`s are answered
- * from the message that decides them. Frames leave when the program has done what it had to do in this turn (`defer`):
- * the first record orders the sending, what comes until then rides along, and no timer is waited for (SIGMOD 2018,
- * section 2.2). Measured by `npm run bench -- volume`.
+ * from the message that decides them. Frames leave when somebody waits for what is in them, as soon as the program has
+ * done what it had to do in this turn (`defer`): what comes until then rides along, and no timer is waited for (SIGMOD
+ * 2018, section 2.2). What nobody waits for leaves when a frame is full, or with the next tick: a frame for each page
+ * that an engine writes back costs six nodes a wake-up and a durable write each. Measured by `npm run bench -- volume`
+ * and `-- pgbench`.
  */
 import type { VolumeState } from '../protocol/calls.ts'
 import { Durability, LSN_ALLOCATION_LIMIT_BYTES } from '../protocol/durability.ts'
@@ -192,6 +194,7 @@ export class VolumeWriter implements AckListener {
 
   #room(): Promise<void> | undefined {
     if (this.#hasRoom) return undefined
+    this.#flushSoon()
     return new Promise((resolve, reject) => this.#roomWaiters.push({ resolve, reject }))
   }
 
@@ -279,14 +282,17 @@ export class VolumeWriter implements AckListener {
     this.#position = cpl
     this.#last = cpl
     this.#replication.flushFull()
-    if (!this.#deferred) {
-      this.#deferred = true
-      this.#env.defer(() => {
-        this.#deferred = false
-        if (this.#state === 'open') this.#replication.flush()
-      })
-    }
     return cpl
+  }
+
+  /** Somebody waits: what was appended leaves at the end of this turn. */
+  #flushSoon(): void {
+    if (this.#deferred) return
+    this.#deferred = true
+    this.#env.defer(() => {
+      this.#deferred = false
+      if (this.#state === 'open') this.#replication.flush()
+    })
   }
 
   // -------------------------------------------------------------- durability
@@ -300,6 +306,7 @@ export class VolumeWriter implements AckListener {
     const { vdl } = this.#durability
     if (this.#last <= vdl) return vdl
     const lsn = this.#last
+    this.#flushSoon()
     return new Promise((resolve, reject) => this.#waiters.push({ lsn, resolve, reject }))
   }
 
@@ -443,6 +450,7 @@ export class VolumeWriter implements AckListener {
   tick(): void {
     if (this.#state !== 'open') return
     const now = this.#env.client.clock.now()
+    this.#replication.flush()
     this.#replication.tick(now)
     this.#releaseRoom()
     this.#announcer.tick(now)
