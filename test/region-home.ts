@@ -20,10 +20,12 @@ export const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
 
 export class RegionHome implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))
+  /** Of the programs that it is used by. Tests leave the machine's hosts file alone. */
+  readonly environment: NodeJS.ProcessEnv = { ...process.env, BOREALIS_HOME: this.root, BOREALIS_HOSTS_FILE: 'none' }
   readonly #upArguments: readonly string[]
   /** For a test that is ended by a signal. */
   readonly #forget = whenWeEnd(() => {
-    spawnSync(process.execPath, [BOREALIS, 'down'], { env: { ...process.env, BOREALIS_HOME: this.root } })
+    spawnSync(process.execPath, [BOREALIS, 'down'], { env: this.environment })
     rmSync(this.root, { recursive: true, force: true })
   })
   readonly #through: readonly string[]
@@ -60,7 +62,7 @@ export class RegionHome implements AsyncDisposable {
   /** @param through what comes in front of the command */
   borealisThrough(through: readonly string[], ...args: readonly string[]): Promise<Finished> {
     const [program = '', ...rest] = [...through, process.execPath, BOREALIS, ...args]
-    return runProgram(program, rest, { env: { ...process.env, BOREALIS_HOME: this.root } })
+    return runProgram(program, rest, { env: this.environment })
   }
 
   async #succeeds(...args: readonly string[]): Promise<string> {

@@ -13,6 +13,7 @@ import { type Home, passwordFile } from './home.ts'
 import { clearLeftovers } from './leftovers.ts'
 import type { PastPoint } from './past-point.ts'
 import { lockHome } from './region.ts'
+import { nameSettings, removeNames } from './region-names.ts'
 import { columns, type RegionStatus, statusText } from './region-status.ts'
 
 const print = (line: string): void => {
@@ -30,7 +31,9 @@ export async function down(home: Home): Promise<void> {
     if (!existsSync(home.region)) return print('nothing runs')
     const lock = lockHome(home)
     try {
-      print((await clearLeftovers(home)) > 0 ? 'cleared what was left of a region that was killed' : 'nothing runs')
+      const left = await clearLeftovers(home)
+      await removeNames(home, nameSettings())
+      print(left > 0 ? 'cleared what was left of a region that was killed' : 'nothing runs')
     } finally {
       lock.release()
     }

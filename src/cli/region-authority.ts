@@ -27,9 +27,16 @@ export interface CertificateFiles {
   readonly key: string
 }
 
-/** Makes a new certificate for a server, beside its other files. */
-export function writeServerCertificate(home: Home, folder: string, address: string): CertificateFiles {
-  const { certificate, key } = issueServer(authorityOf(home), [address], { nowMs: Date.now(), days: SERVER_DAYS })
+/**
+ * Makes a new certificate for a server, beside its other files.
+ * @param names and addresses, by which clients know it
+ */
+export function writeServerCertificate(
+  home: Home,
+  folder: string,
+  names: readonly [string, ...string[]],
+): CertificateFiles {
+  const { certificate, key } = issueServer(authorityOf(home), names, { nowMs: Date.now(), days: SERVER_DAYS })
   const files = { certificate: `${folder}/server.crt`, key: `${folder}/server.key` }
   writeWhole(files.certificate, certificate, 0o600)
   writeWhole(files.key, key, 0o600)

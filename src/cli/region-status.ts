@@ -1,3 +1,6 @@
+import type { EndpointType } from '../gateway/endpoint-name.ts'
+import type { NamesStatus } from '../gateway/published-names.ts'
+
 /** What `borealis status` shows. These names are a contract: more may be added. */
 export interface ClusterStatus {
   readonly name: string
@@ -45,9 +48,13 @@ export interface StorageNodeStatus {
 export interface EndpointStatus {
   readonly name: string
   readonly cluster: string
-  readonly type: 'writer' | 'reader' | 'custom' | 'instance'
+  readonly type: EndpointType
+  /** To connect to, from this machine: its name in DNS where that resolves, otherwise the address. */
   readonly host: string
   readonly port: number
+  /** The same for life, whether it resolves or not. */
+  readonly dnsName: string
+  readonly address: string
 }
 
 export interface RegionStatus {
@@ -60,6 +67,7 @@ export interface RegionStatus {
   readonly instances: readonly InstanceStatus[]
   readonly storageNodes: readonly StorageNodeStatus[]
   readonly endpoints: readonly EndpointStatus[]
+  readonly names: NamesStatus
 }
 
 type Cell = string | number | null
@@ -80,7 +88,22 @@ export function columns(rows: readonly (readonly Cell[])[]): string {
     .join('\n')
 }
 
-export function statusText({ home, pid, state, clusters, instances, storageNodes }: RegionStatus): string {
+function namesText({ hostsFile, dns, advice }: NamesStatus): string {
+  if (advice !== null) return advice
+  const file = hostsFile === null ? '' : ` (${hostsFile})`
+  return `names resolve on this machine${file}${dns === null ? '' : `; DNS server ${dns}`}`
+}
+
+export function statusText({
+  home,
+  pid,
+  state,
+  clusters,
+  instances,
+  storageNodes,
+  endpoints,
+  names,
+}: RegionStatus): string {
   const mebibytes = (bytes: number | null): string => (bytes === null ? '-' : `${Math.ceil(bytes / MIB)} MiB`)
   const tables = [
     `region: ${state}, process ${pid}, ${home}`,
@@ -110,11 +133,13 @@ export function statusText({ home, pid, state, clusters, instances, storageNodes
         `${host}:${port}`,
       ]),
     ]),
+    columns([['ENDPOINT', 'TYPE', 'NAME'], ...endpoints.map(({ name, type, dnsName }) => [name, type, dnsName])]),
     columns([
       ['STORAGE NODE', 'ZONE', 'STATE', 'PID', 'ADDRESS'],
       ...storageNodes.map(({ id, zone, state: now, pid: process, address }) => [id, zone, now, process, address]),
     ]),
   ]
+  tables.push(namesText(names))
   const reasons = instances.flatMap(({ name, reason }) => (reason === null ? [] : [`${name}: ${reason}`]))
   return [...tables, ...(reasons.length > 0 ? [reasons.join('\n')] : [])].join('\n\n')
 }

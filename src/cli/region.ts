@@ -9,6 +9,7 @@ import { installPostgres } from '../engine/postgres/binaries.ts'
 import { generatePassword } from '../engine/postgres/passwords.ts'
 import { preparedTemplate } from '../engine/postgres/template.ts'
 import { selectVersion } from '../engine/postgres/versions.ts'
+import type { PublishedNames } from '../gateway/published-names.ts'
 import { holdsDatabase } from '../instance/past-files.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import type { VolumeId } from '../protocol/lsn.ts'
@@ -33,6 +34,7 @@ import { clearLeftovers } from './leftovers.ts'
 import type { MountingCommand } from './mount-check.ts'
 import { type PastPoint, viewAt } from './past-point.ts'
 import { ProcessList } from './process-list.ts'
+import { type NameSettings, openNames } from './region-names.ts'
 import type { RegionStatus } from './region-status.ts'
 import { nodePorts, StorageZone, ZONES } from './storage-zone.ts'
 import { removeVolume } from './volume-removal.ts'
@@ -46,6 +48,7 @@ export interface RegionOptions {
   readonly memoryMib: number | undefined
   /** For instances, which mount. */
   readonly mounting: MountingCommand
+  readonly names: NameSettings
   /** What people may want to know. */
   readonly say: (line: string) => void
 }
@@ -78,6 +81,7 @@ export class Region {
   readonly #registry: SqliteRegistry
   readonly #fleet: Fleet
   readonly #list: ProcessList
+  readonly #names: PublishedNames
   readonly #writers = new Map<string, WriterInstance>()
   readonly #stopped = new AbortController()
   #zones: StorageZone[] = []
@@ -86,14 +90,13 @@ export class Region {
   /** One change of the set of clusters at a time. */
   #changes: Promise<unknown> = Promise.resolve()
 
-  private constructor(options: RegionOptions, lock: FolderLock) {
+  private constructor(options: RegionOptions, lock: FolderLock, registry: SqliteRegistry, names: PublishedNames) {
     this.#options = options
     this.#lock = lock
-    const { home } = options
-    this.#registry = SqliteRegistry.open(home.registry)
-    chmodSync(home.registry, 0o600)
-    this.#fleet = openFleet(this.#registry)
-    this.#list = new ProcessList(home.state)
+    this.#registry = registry
+    this.#names = names
+    this.#fleet = openFleet(registry)
+    this.#list = new ProcessList(options.home.state)
   }
 
   /** Takes the home for itself, and clears what another left there. @throws CliError when one runs there already */
@@ -104,7 +107,9 @@ export class Region {
     try {
       const left = await clearLeftovers(home)
       if (left > 0) say(`cleared what was left of a region that was killed (${left} processes and mounts)`)
-      return new Region(options, lock)
+      const registry = SqliteRegistry.open(home.registry)
+      chmodSync(home.registry, 0o600)
+      return new Region(options, lock, registry, await openNames(home, registry, options.names, say))
     } catch (error) {
       lock.release()
       throw error
@@ -129,6 +134,7 @@ export class Region {
     this.#state = 'running'
     this.#healing = this.#heal()
     for (const cluster of await listClusters(this.#registry)) await this.#resume(cluster)
+    await this.#publish()
   }
 
   /** With two zones of three, volumes can be opened; to make one, all have to be there. */
@@ -169,7 +175,7 @@ export class Region {
         writer: { ...each.writer, ...place },
       }))
     }
-    const writer = new WriterInstance(record, { home, list: this.#list, memoryMib, mounting, say })
+    const writer = new WriterInstance(record, { home, list: this.#list, memoryMib, mounting, names: this.#names, say })
     this.#writers.set(record.name, writer)
     writer.start()
     return writer
@@ -270,7 +276,9 @@ export class Region {
       writer: { name: `${name}-1`, zone: ZONES[0], ...place },
     }
     await createCluster(this.#registry, record)
-    const problem = await (await this.#startWriter(record)).untilAvailable()
+    const writer = await this.#startWriter(record)
+    await this.#publish()
+    const problem = await writer.untilAvailable()
     if (problem !== undefined) throw new CliError(`cluster ${name} is made, but not available: ${problem}`)
   }
 
@@ -286,6 +294,7 @@ export class Region {
     const { home } = this.#options
     await this.#writers.get(name)?.stop()
     this.#writers.delete(name)
+    await this.#publish()
     if (volume !== null) await removeVolume(this.#fleet.volumes, volume)
     rmSync(clusterFolder(home, name), { recursive: true, force: true })
     rmSync(instanceFolder(home, writer.name), { recursive: true, force: true })
@@ -329,7 +338,14 @@ export class Region {
       instances: writers.map((writer) => writer.instanceStatus()),
       storageNodes: this.#zones.flatMap((zone) => zone.status()),
       endpoints: writers.flatMap((writer) => writer.endpoints()),
+      names: this.#names.status(),
     }
+  }
+
+  /** To be called whenever there are other endpoints than before, or elsewhere. */
+  #publish(): Promise<void> {
+    const endpoints = [...this.#writers.values()].flatMap((writer) => writer.endpoints())
+    return this.#names.publish(endpoints.map(({ dnsName, address }) => ({ name: dnsName, address })))
   }
 
   // -------------------------------------------------------------- ending
@@ -340,6 +356,7 @@ export class Region {
     this.#state = 'stopping'
     this.#stopped.abort()
     await Promise.all([...this.#writers.values()].map((writer) => writer.stop()))
+    await this.#names.close()
     await this.#healing
     await Promise.all(this.#zones.map((zone) => zone.stop()))
     this.#fleet.close()

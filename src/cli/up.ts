@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { CliError, messageOf } from './cli-error.ts'
 import { ask, type Handlers, NotRunning, serveCommands } from './control-socket.ts'
-import { type Home, logFile, makeHome } from './home.ts'
+import { type Home, homeAt, logFile, makeHome } from './home.ts'
 import { mountingCommand } from './mount-check.ts'
 import { Region } from './region.ts'
+import { nameSettings } from './region-names.ts'
 import type { RegionStatus } from './region-status.ts'
 
 export interface UpOptions {
@@ -24,17 +25,21 @@ const print = (line: string): void => {
 }
 
 /** How to connect to each cluster. */
-function connectionText({ home, clusters, instances }: RegionStatus): string {
+function connectionText({ home, clusters, instances, endpoints, names }: RegionStatus): string {
   const parts = [`Borealis is up; its data is in ${home}.`]
   for (const { name, engineVersion, master } of clusters) {
     const writer = instances.find(({ cluster, role }) => cluster === name && role === 'writer')
-    if (writer === undefined) continue
+    const endpoint = endpoints.find(({ cluster, type }) => cluster === name && type === 'writer')
+    if (writer === undefined || endpoint === undefined) continue
+    const { host, dnsName, address, port } = endpoint
     const fields = {
-      host: writer.host,
-      port: writer.port,
+      host,
+      ...(host === address ? { name: dnsName } : { address }),
+      port,
       user: master,
       database: 'postgres',
       password: `bin/borealis cluster password ${name}`,
+      tls: `sslmode=verify-full sslrootcert=${homeAt(home).authorityCertificate}`,
       psql: `bin/borealis psql ${name}`,
     }
     parts.push(`cluster ${name}, PostgreSQL ${engineVersion}, ${writer.state}`)
@@ -44,15 +49,17 @@ function connectionText({ home, clusters, instances }: RegionStatus): string {
         .join('\n'),
     )
   }
+  if (names.advice !== null) parts.push(names.advice)
   if (clusters.length === 0) parts.push('There is no cluster yet: bin/borealis cluster create NAME')
   return `\n${parts.join('\n\n')}\n`
 }
 
 /** Runs the region until it is told to stop. */
 export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions): Promise<void> {
+  const names = nameSettings()
   makeHome(home)
   const mounting = await mountingCommand(home)
-  const region = await Region.open({ home, nodeSettings, memoryMib, mounting, say: print })
+  const region = await Region.open({ home, nodeSettings, memoryMib, mounting, names, say: print })
   const stopped = Promise.withResolvers<void>()
   const stop = (): void => {
     if (region.state === 'stopping' || region.state === 'stopped') return

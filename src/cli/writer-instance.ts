@@ -2,6 +2,8 @@
 import { mkdirSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
+import { type EndpointType, endpointName } from '../gateway/endpoint-name.ts'
+import type { PublishedNames } from '../gateway/published-names.ts'
 import { type InstanceReport, NO_REPLACEMENTS, parseReport } from '../instance/instance-report.ts'
 import { STATUS_FENCED } from '../instance/server-report.ts'
 import { volumeName } from '../protocol/lsn.ts'
@@ -48,6 +50,7 @@ interface WriterPlace {
   readonly list: ProcessList
   readonly memoryMib: number | undefined
   readonly mounting: MountingCommand
+  readonly names: PublishedNames
   readonly say: (line: string) => void
 }
 
@@ -109,7 +112,10 @@ export class WriterInstance {
     const { home, memoryMib, mounting } = this.#place
     const folder = instanceFolder(home, writer.name)
     mkdirSync(folder, { recursive: true, mode: 0o755 })
-    const { certificate, key } = writeServerCertificate(home, folder, writer.address)
+    const { certificate, key } = writeServerCertificate(home, folder, [
+      writer.address,
+      ...this.endpoints().map(({ dnsName }) => dnsName),
+    ])
     const settings = {
       name: writer.name,
       folder,
@@ -240,11 +246,15 @@ export class WriterInstance {
   }
 
   endpoints(): EndpointStatus[] {
-    const { name, address, port } = this.cluster.writer
-    const place = { cluster: this.cluster.name, host: address, port }
-    return [
-      { name: this.cluster.name, type: 'writer', ...place },
-      { name, type: 'instance', ...place },
-    ]
+    const {
+      name: cluster,
+      writer: { name: instance, address, port },
+    } = this.cluster
+    const { names } = this.#place
+    const endpoint = (type: EndpointType, name: string): EndpointStatus => {
+      const dnsName = endpointName(type, name, names.space)
+      return { name, cluster, type, host: names.hostOf({ name: dnsName, address }), port, dnsName, address }
+    }
+    return [endpoint('writer', cluster), endpoint('instance', instance)]
   }
 }

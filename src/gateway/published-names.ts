@@ -51,6 +51,7 @@ const resolveHere = async (name: string): Promise<string[]> =>
 const placeText = ({ address, port }: DnsPlace): string => `${address.includes(':') ? `[${address}]` : address}:${port}`
 
 export class PublishedNames {
+  readonly space: NameSpace
   readonly #options: NamesOptions
   #entries: readonly NamedAddress[] = []
   #resolving: readonly NamedAddress[] = []
@@ -69,6 +70,7 @@ export class PublishedNames {
 
   private constructor(options: NamesOptions) {
     this.#options = options
+    this.space = options.space
   }
 
   static async open(options: NamesOptions): Promise<PublishedNames> {
