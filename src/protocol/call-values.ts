@@ -60,9 +60,11 @@ export function checkGroupConfig(value: GroupConfig): GroupConfig {
   return value
 }
 
+const isAncestor = (value: unknown): boolean => value === null || hasCounts(value, 'volume', 'lsn')
+
 /** @throws VolumeError `BadRequest` naming what is wrong */
 export function checkBelow(value: Ancestor | null): Ancestor | null {
-  need(value === null || hasCounts(value, 'volume', 'lsn'), 'below')
+  need(isAncestor(value), 'below')
   return value
 }
 
@@ -77,7 +79,7 @@ export function checkGrant(value: Grant): Grant {
 
 const isReport = (value: unknown): boolean =>
   isFields(value) &&
-  hasCounts(value, 'group', 'scl', 'membershipEpoch', 'flushed') &&
+  hasCounts(value, 'group', 'scl', 'membershipEpoch', 'flushed', 'damagedBlocks') &&
   isText(value.incarnation) &&
   (value.kind === 'full' || value.kind === 'tail') &&
   typeof value.suspect === 'boolean'
@@ -85,11 +87,14 @@ const isReport = (value: unknown): boolean =>
 /** What nodes ask each other; everything else is answered to programs. */
 const ANSWERS: { readonly [M in Method]?: (value: Fields) => boolean } = {
   pull: (value) => isReport(value.report) && hasCounts(value, 'vdl', 'logFrom'),
-  layers: (value) =>
-    hasCounts(value, 'flushed', 'completeTo') &&
-    isGrant(value.grant) &&
-    (value.below === null || hasCounts(value.below, 'volume', 'lsn')),
+  layers: (value) => hasCounts(value, 'flushed', 'completeTo') && isGrant(value.grant) && isAncestor(value.below),
   layerBytes: (value) => hasCounts(value, 'bytes'),
+  history: (value) =>
+    hasCounts(value, 'collectedTo', 'next', 'after', 'crc') &&
+    isGrant(value.grant) &&
+    isAncestor(value.below) &&
+    typeof value.damaged === 'boolean' &&
+    typeof value.basis === 'string',
 }
 
 /** What a peer answered: whoever can connect can send answers, too. @throws VolumeError `BadRequest` */

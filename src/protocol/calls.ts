@@ -46,8 +46,10 @@ export interface SegmentReport {
   /** Counts in no quorum: it may have lost what it acknowledged. */
   readonly suspect: boolean
   readonly membershipEpoch: number
-  /** Up to here everything is in layers on disk. */
+  /** Up to here everything is in layers on disk, and nothing of it is known to be damaged. */
   readonly flushed: Lsn
+  /** Blocks that cannot be read here, because layers are damaged, until a peer has given them. */
+  readonly damagedBlocks: number
 }
 
 export interface LayerSource {
@@ -59,6 +61,24 @@ export interface LayerSource {
   readonly below: Ancestor | null
   /** A `LayerManifest`, which only storage nodes read. */
   readonly layers: unknown
+}
+
+/** A page of the history of blocks (attachment), and what has to be known to use it. */
+export interface HistoryAnswer {
+  /** As in `LayerSource`. */
+  readonly grant: Grant
+  /** Trims up to here may be gone. */
+  readonly collectedTo: Lsn
+  /** What shows through. */
+  readonly below: Ancestor | null
+  /** The page ends before this block. `damaged`: it has nothing, as the blocks up to there cannot be read here. */
+  readonly next: number
+  readonly damaged: boolean
+  /** 0; or it has a part of block `next`, up to this LSN, and `basis` has to be given with the question for the rest. */
+  readonly after: Lsn
+  readonly basis: string
+  /** crc32 of the attachment. */
+  readonly crc: number
 }
 
 /** A call names its method; this says what goes in and what comes back. */
@@ -96,6 +116,26 @@ export interface Calls {
   layerBytes: {
     argument: { volume: VolumeId; group: GroupIndex; layer: number; offset: number; length: number }
     value: { bytes: number }
+  }
+  /** Verify a layer: a peer's copy of it did not match its checksums. */
+  verify: { argument: { volume: VolumeId; group: GroupIndex; layer: number }; value: Record<string, never> }
+  /**
+   * All that a full segment has of the blocks [from, to), at or below `upTo`; of the first of them only what is above
+   * `after`. `Conflict` when garbage was collected above `upTo`, or since the page that gave `basis`.
+   */
+  history: {
+    argument: {
+      volume: VolumeId
+      group: GroupIndex
+      volumeEpoch: number
+      membershipEpoch: number
+      upTo: Lsn
+      from: number
+      to: number
+      after: Lsn
+      basis: string
+    }
+    value: HistoryAnswer
   }
   /** New cutoff and pins; durable on the node before anything is deleted. */
   grant: { argument: { volume: VolumeId } & Grant; value: Record<string, never> }
@@ -154,6 +194,18 @@ const SHAPES: { readonly [M in Method]: { readonly [K in keyof Calls[M]['argumen
   },
   layers: { volume: 'number', group: 'number', volumeEpoch: 'number', membershipEpoch: 'number', atLeast: 'number' },
   layerBytes: { volume: 'number', group: 'number', layer: 'number', offset: 'number', length: 'number' },
+  verify: { volume: 'number', group: 'number', layer: 'number' },
+  history: {
+    volume: 'number',
+    group: 'number',
+    volumeEpoch: 'number',
+    membershipEpoch: 'number',
+    upTo: 'number',
+    from: 'number',
+    to: 'number',
+    after: 'number',
+    basis: 'string',
+  },
   grant: { volume: 'number', cutoff: 'number', pins: 'array', grantVersion: 'number' },
   head: { volume: 'number' },
   lsnAt: { volume: 'number', wallClockMs: 'number' },

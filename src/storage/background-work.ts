@@ -8,12 +8,16 @@ import type { Disk } from './disk.ts'
 import { coalesceOne } from './layers/coalesce.ts'
 import { Compaction } from './layers/compaction.ts'
 import { flush } from './layers/flush.ts'
+import type { LayerDamage } from './layers/layer-damage.ts'
 import { type ScrubReport, scrub } from './layers/scrub.ts'
 import { materialise } from './materialise.ts'
 import type { NodeOptions } from './node-options.ts'
 import type { Segment } from './segment.ts'
 
+type JobKind = 'verify' | 'coalesce' | 'flush' | 'materialise' | 'compact'
+
 interface Job {
+  readonly kind: JobKind
   readonly segment: Segment
   /** The segment's generation when the job began: a job of an earlier one is void. */
   readonly generation: number
@@ -29,8 +33,8 @@ export interface WorkHost {
   now(): number
   segments(): Iterable<Segment>
   count(name: string): void
-  /** A checksum did not match. */
-  damaged(segment: Segment): void
+  /** Blocks cannot be read: checksums do not match, or versions do not fit each other. */
+  damaged(segment: Segment, error: VolumeError): void
 }
 
 const COALESCE_PER_SLICE = 32
@@ -45,7 +49,8 @@ const SCRUB_SLICE_BYTES = 256 * 1024
 const stampOf = (segment: Segment): string =>
   `${segment.generation} ${segment.layers.version} ${segment.volume.state.grantVersion}`
 
-const jobOf = (segment: Segment, steps: Generator<void, void>, bytes = 0): Job => ({
+const jobOf = (kind: JobKind, segment: Segment, steps: Generator<void, void>, bytes = 0): Job => ({
+  kind,
   segment,
   generation: segment.generation,
   steps,
@@ -68,8 +73,14 @@ export class BackgroundWork {
   #memoryBytes = 0
   #applyDelayMs = 0
   #scrub:
-    | { readonly segment: Segment; readonly generation: number; readonly steps: Generator<void, ScrubReport> }
+    | {
+        readonly segment: Segment
+        readonly generation: number
+        readonly steps: Generator<readonly LayerDamage[], ScrubReport>
+      }
     | undefined
+  /** Layers to be verified at once. */
+  #doubted: { readonly segment: Segment; readonly layer: number }[] = []
   #scrubQueue: Segment[] = []
   #scrubNextMs: number
   #scrubBudget = 0
@@ -102,6 +113,7 @@ export class BackgroundWork {
     this.#notBefore.delete(segment)
     this.#wanted.delete(segment)
     this.#materialise.delete(segment)
+    this.#doubted = this.#doubted.filter((each) => each.segment !== segment)
     if (this.#job?.segment === segment) this.#end()
     if (this.#scrub?.segment === segment) this.#scrub = undefined
   }
@@ -123,6 +135,17 @@ export class BackgroundWork {
   endJobOf(segment: Segment): void {
     if (this.#job?.segment === segment) this.#end()
     if (this.#scrub?.segment === segment) this.#scrub = undefined
+  }
+
+  /** As `endJobOf`, for an edit of the layers that only a merge or a collection would not know of. */
+  endCompactionOf(segment: Segment): void {
+    if (this.#job?.segment === segment && this.#job.kind === 'compact') this.#end()
+  }
+
+  /** Verifies one layer at once: a copy of it was damaged. */
+  verify(segment: Segment, layer: number): void {
+    const isWaiting = this.#doubted.some((each) => each.segment === segment && each.layer === layer)
+    if (!isWaiting && segment.layers.refs.some(({ id }) => id === layer)) this.#doubted.push({ segment, layer })
   }
 
   /** Verifies every layer of the node from now on, whatever the hour. */
@@ -191,11 +214,16 @@ export class BackgroundWork {
     if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
     this.#host.count(`failed${error.code}`)
     this.#notBefore.set(segment, this.#host.now() + RETRY_MS)
-    if (error.code === 'Corrupt') this.#host.damaged(segment)
+    if (error.code === 'Corrupt') this.#host.damaged(segment, error)
   }
 
-  /** The most urgent job: folding first, as reads and flushes are slow without; then room in memory; then merging. */
+  /**
+   * The most urgent job: what peers wait for; then folding, as reads and flushes are slow without; then room in memory;
+   * then merging.
+   */
   #next(): Job | undefined {
+    const doubted = this.#doubted.pop()
+    if (doubted !== undefined) return jobOf('verify', doubted.segment, this.#verified(doubted.segment, doubted.layer))
     const now = this.#host.now()
     let compactable: Segment | undefined
     let flushable: Segment | undefined
@@ -206,17 +234,18 @@ export class BackgroundWork {
       }
       if ((this.#notBefore.get(segment) ?? 0) > now) continue
       if (segment.memory.memtables.some((memtable) => memtable.coalesceQueue > 0))
-        return jobOf(segment, this.#coalesce(segment))
+        return jobOf('coalesce', segment, this.#coalesce(segment))
       const larger = flushable === undefined || segment.memory.bytes > flushable.memory.bytes
       if (this.#mustFlush(segment) && larger) flushable = segment
       if (this.#mayCompact(segment)) compactable ??= segment
       else if (!this.#isBusy(segment) && segment !== flushable) this.#touched.delete(segment)
     }
-    if (flushable !== undefined) return jobOf(flushable, this.#flush(flushable), flushable.memory.frozen?.bytes)
+    if (flushable !== undefined)
+      return jobOf('flush', flushable, this.#flush(flushable), flushable.memory.frozen?.bytes)
     for (const segment of this.#materialise) {
-      if ((this.#notBefore.get(segment) ?? 0) <= now) return jobOf(segment, this.#materialised(segment))
+      if ((this.#notBefore.get(segment) ?? 0) <= now) return jobOf('materialise', segment, this.#materialised(segment))
     }
-    return compactable === undefined ? undefined : jobOf(compactable, this.#compact(compactable))
+    return compactable === undefined ? undefined : jobOf('compact', compactable, this.#compact(compactable))
   }
 
   /** Merging of a segment's layers; begun anew when the layers were replaced. */
@@ -231,9 +260,9 @@ export class BackgroundWork {
     return held.compaction
   }
 
-  /** Whether layers or grant have changed since a look that found nothing to merge or collect. */
+  /** Whether layers can be read, and they or the grant have changed since a look that found nothing to be done. */
   #mayCompact(segment: Segment): boolean {
-    return this.#compacted.get(segment) !== stampOf(segment)
+    return segment.damage.isEmpty && this.#compacted.get(segment) !== stampOf(segment)
   }
 
   #isBusy(segment: Segment): boolean {
@@ -256,17 +285,30 @@ export class BackgroundWork {
   *#coalesce(segment: Segment): Generator<void, void> {
     for (const memtable of segment.memory.memtables) {
       for (let n = 1; memtable.coalesceQueue > 0; n++) {
-        coalesceOne(memtable, segment.blocks)
+        try {
+          coalesceOne(memtable, segment.blocks)
+        } catch (error) {
+          this.#unreadable(segment, error)
+          memtable.passOver()
+        }
         if (n % COALESCE_PER_SLICE === 0) yield
       }
     }
+  }
+
+  /** An image cannot be made now, as blocks here or in an ancestor are damaged: no reason to keep others waiting. */
+  #unreadable(segment: Segment, error: unknown): void {
+    if (!(error instanceof VolumeError) || error.family !== 'operation') throw error
+    this.#host.count(`failed${error.code}`)
+    if (error.code === 'Corrupt') this.#host.damaged(segment, error)
   }
 
   *#flush(segment: Segment): Generator<void, void> {
     const { layers } = segment
     const { frozen } = segment.memory
     if (frozen === undefined) return
-    const edit = yield* flush({ memtable: frozen, layers, parentRead: segment.readBelow })
+    const unreadable = (error: VolumeError): void => this.#unreadable(segment, error)
+    const edit = yield* flush({ memtable: frozen, layers, parentRead: segment.readBelow, unreadable })
     segment.installFlush(edit)
     this.#wanted.delete(segment)
     this.#host.count('flushes')
@@ -291,6 +333,14 @@ export class BackgroundWork {
     this.#host.count('materialised')
   }
 
+  *#verified(segment: Segment, layer: number): Generator<void, void> {
+    const steps = scrub(segment.layers, layer)
+    for (let step = steps.next(); step.done !== true; step = steps.next()) {
+      for (const damage of step.value) this.#host.damaged(segment, damage)
+      yield
+    }
+  }
+
   /** Verifies a little, within what is allowed for each second. */
   #scrubSlice(): boolean {
     if (this.#scrub !== undefined && this.#scrub.generation !== this.#scrub.segment.generation) this.#scrub = undefined
@@ -307,7 +357,8 @@ export class BackgroundWork {
       if (step.done === true) {
         this.#scrub = undefined
         this.#host.count('scrubbed')
-        if (step.value.damages.length > 0) this.#host.damaged(segment)
+      } else {
+        for (const damage of step.value) this.#host.damaged(segment, damage)
       }
     } catch (error) {
       this.#scrub = undefined

@@ -10,7 +10,16 @@ function pulled(address: string, scl: Lsn, more: Partial<SegmentReport> = {}): C
   const member = SIX.find(({ node }) => node === nodeId(address))
   assert.ok(member)
   const { incarnation, kind } = member
-  const report = { group: groupIndex(0), incarnation, kind, scl, suspect: false, membershipEpoch: 1, flushed: scl }
+  const report = {
+    group: groupIndex(0),
+    incarnation,
+    kind,
+    scl,
+    suspect: false,
+    membershipEpoch: 1,
+    flushed: scl,
+    damagedBlocks: 0,
+  }
   return { report: { ...report, ...more }, vdl: scl, logFrom: scl }
 }
 

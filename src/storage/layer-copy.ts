@@ -1,8 +1,9 @@
 /**
- * Copies the layers of a full segment from a peer: how a fresh member gets its blocks, and how damage is mended.
+ * Copies the layers of a full segment from a peer: how a fresh member gets its blocks.
  *
- * The source holds its files for the copier; each piece is verified as a layer when the copy is installed. When a
- * source fails, the copy begins again with another. The log is not copied: gossip fills what is above.
+ * The source holds its files for the copier; each is verified as a layer when it is there. A source whose file is
+ * damaged is told, so that it mends itself. When a source fails, the copy begins again with another. The log is not
+ * copied: gossip fills what is above.
  */
 import type { LayerSource } from '../protocol/calls.ts'
 import { invariant, VolumeError } from '../protocol/errors.ts'
@@ -169,16 +170,19 @@ export class LayerCopy {
 
   /** Reads a copied file whole, some 30 ms for 64 MiB: a source may pass on rot that it has not found itself. */
   #verify(ref: LayerRef): void {
-    const { layers } = this.#segment
-    const copied = { ...ref, file: this.#names.get(ref.file) as string }
-    const alone = LayerSet.fromManifest({ ...LayerSet.emptyManifest(), refs: [copied] }, layers.setting)
+    const { layers, volume, group } = this.#segment
+    const file = this.#names.get(ref.file) as string
+    const refs = this.#listing?.manifest.refs.filter(({ id }) => id === ref.id).map((each) => ({ ...each, file }))
+    const alone = LayerSet.fromManifest({ ...LayerSet.emptyManifest(), refs }, layers.setting)
     const steps = scrub(alone)
     let step = steps.next()
     while (step.done !== true) step = steps.next()
     alone.close()
     const [damage] = step.value.damages
-    if (damage !== undefined)
-      throw new VolumeError('Corrupt', `the copy of layer ${ref.id} is damaged: ${damage.message}`)
+    if (damage === undefined) return
+    const { address } = this.#source as Member
+    this.#host.peers.call(address, 'verify', { volume: volume.state.volume, group, layer: ref.id }, () => {})
+    throw new VolumeError('Corrupt', `the copy of layer ${ref.id} is damaged: ${damage.message}`)
   }
 
   #install(): void {

@@ -11,6 +11,7 @@ import {
 import { VolumeError } from '../protocol/errors.ts'
 import { type GroupIndex, groupIndex, type VolumeId, ZERO_LSN } from '../protocol/lsn.ts'
 import { type Call, encodeDigests, encodeResult, encodeSummaries } from '../protocol/message.ts'
+import { giveHistory } from './column-source.ts'
 import type { Disk } from './disk.ts'
 import { LayerHolds } from './layer-holds.ts'
 import { blocksOf, digest } from './layers/digest.ts'
@@ -101,7 +102,7 @@ export class NodeCalls {
     try {
       return answer()
     } catch (error) {
-      if (error instanceof VolumeError && error.code === 'Corrupt') this.#node.damaged(segment)
+      if (error instanceof VolumeError && error.code === 'Corrupt') this.#node.damaged(segment, error)
       throw error
     }
   }
@@ -180,8 +181,9 @@ export class NodeCalls {
 
     layers: (argument) => {
       const segment = this.#peerSegment(argument)
-      if (segment.kind !== 'full' || segment.state !== 'active') {
-        throw new VolumeError('SuspectSegment', `a ${segment.state} ${segment.kind} segment is no source`)
+      if (segment.kind !== 'full' || !segment.isWhole) {
+        const how = segment.state === 'active' ? 'damaged' : segment.state
+        throw new VolumeError('SuspectSegment', `a ${how} ${segment.kind} segment is no source`)
       }
       if (segment.flushed < argument.atLeast) {
         this.#node.work.wantFlush(segment)
@@ -201,8 +203,25 @@ export class NodeCalls {
 
     layerBytes: ({ volume, group, layer, offset, length }) => {
       const segment = this.#node.table.need(volume, group)
-      const attachment = this.#holds.read(segment, layer, offset, Math.min(length, PIECE_BYTES_MAX))
-      return { value: { bytes: attachment.length }, attachment }
+      try {
+        const attachment = this.#holds.read(segment, layer, offset, Math.min(length, PIECE_BYTES_MAX))
+        return { value: { bytes: attachment.length }, attachment }
+      } catch (error) {
+        // Which blocks the disk cannot read is yet to be found out.
+        if (error instanceof VolumeError && error.code === 'Corrupt') this.#node.work.verify(segment, layer)
+        throw error
+      }
+    },
+
+    verify: ({ volume, group, layer }) => {
+      this.#node.work.verify(this.#node.table.need(volume, group), layer)
+      return { value: {} }
+    },
+
+    history: (argument) => {
+      const segment = this.#peerSegment(argument)
+      if (segment.scl < argument.upTo) this.#node.repairs.demand(segment)
+      return giveHistory(segment, argument, (error) => this.#node.damaged(segment, error))
     },
 
     grant: ({ volume, ...grant }) => {

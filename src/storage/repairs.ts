@@ -1,5 +1,6 @@
-/** What keeps segments whole: gossip for log, copying for blocks. */
+/** What keeps segments whole: gossip for log, columns and whole copies for blocks. */
 import { VolumeError } from '../protocol/errors.ts'
+import { ColumnRepair } from './column-repair.ts'
 import type { Disk } from './disk.ts'
 import { Gossip, PULL_BYTES_MAX } from './gossip.ts'
 import { LayerCopy } from './layer-copy.ts'
@@ -19,6 +20,9 @@ export interface RepairHost {
   received(segment: Segment, records: Uint8Array): void
   /** Ends background work on a segment whose layers are about to be replaced. */
   quiesce(segment: Segment): void
+  /** Ends the compaction of a segment some of whose layers are about to be replaced. */
+  endCompaction(segment: Segment): void
+  wantFlush(segment: Segment): void
   /** A segment has new layers, and so perhaps work. */
   touched(segment: Segment): void
 }
@@ -27,6 +31,7 @@ export class Repairs {
   readonly #host: RepairHost
   readonly #gossip = new Map<Segment, Gossip>()
   readonly #copies = new Map<Segment, LayerCopy>()
+  readonly #columns = new Map<Segment, ColumnRepair>()
 
   constructor(host: RepairHost) {
     this.#host = host
@@ -48,6 +53,7 @@ export class Repairs {
   forget(segment: Segment): void {
     this.#gossip.delete(segment)
     this.#copies.delete(segment)
+    this.#endColumns(segment)
   }
 
   /** Someone needs to know that a segment is complete. */
@@ -60,10 +66,31 @@ export class Repairs {
     this.#guard(() => this.#gossip.get(segment)?.logged())
   }
 
+  /** Fetches the damaged blocks of a full segment from its peers, unless it is getting all of them. */
+  mend(segment: Segment): void {
+    if (this.#copies.has(segment) || this.#columns.has(segment) || segment.damage.isEmpty) return
+    const { peers } = this.#host
+    const repair = new ColumnRepair(segment, {
+      peers,
+      now: () => this.#host.now(),
+      count: (name) => this.#host.count(name),
+      quiesce: (of) => this.#host.endCompaction(of),
+      wantFlush: (of) => this.#host.wantFlush(of),
+      rebuild: (of) => this.rebuild(of),
+    })
+    this.#columns.set(segment, repair)
+  }
+
+  #endColumns(segment: Segment): void {
+    this.#columns.get(segment)?.end()
+    this.#columns.delete(segment)
+  }
+
   /** Copies the blocks of a full segment from a peer. */
   rebuild(segment: Segment): void {
     if (this.#copies.has(segment)) return
     this.#host.count('rebuilds')
+    this.#endColumns(segment)
     segment.beginRebuild()
     const { disk, peers } = this.#host
     const copy = new LayerCopy(segment, {
@@ -96,6 +123,14 @@ export class Repairs {
       if (copy.state !== 'done') continue
       this.#copies.delete(segment)
       this.#host.touched(segment)
+    }
+    for (const [segment, repair] of this.#columns) {
+      repair.tick()
+      if (repair.state !== 'done') continue
+      this.#columns.delete(segment)
+      this.#host.touched(segment)
+      // What was found since it was done.
+      this.mend(segment)
     }
   }
 }

@@ -1,4 +1,5 @@
 /** What a segment needs of its node, and the records that it keeps. */
+import type { VolumeError } from '../protocol/errors.ts'
 import type { GroupIndex, Lsn, VolumeId } from '../protocol/lsn.ts'
 import type { RedoRecord } from '../protocol/record.ts'
 import type { Disk } from './disk.ts'
@@ -16,8 +17,8 @@ export interface SegmentHost {
   readLog(position: LogPosition): Uint8Array
   /** The last entry of the hot log; null when it is empty. */
   lastLogEntry(): LogPosition | null
-  /** A checksum of a segment's blocks did not match. */
-  damaged(segment: Segment): void
+  /** Some blocks of a segment cannot be read: checksums do not match, or versions do not fit each other. */
+  damaged(segment: Segment, error: VolumeError): void
   /** The segment of another volume in the same group on this node. */
   sibling(volume: VolumeId, group: GroupIndex): Segment | undefined
 }

@@ -1,6 +1,8 @@
 /** The records of a segment that are in no layer yet: a memtable that takes new ones, and one that waits to be written. */
+import { VolumeError } from '../protocol/errors.ts'
 import type { Lsn } from '../protocol/lsn.ts'
 import { ZERO_LSN } from '../protocol/lsn.ts'
+import type { RedoRecord } from '../protocol/record.ts'
 import { Memtable } from './layers/memtable.ts'
 
 export class SegmentMemory {
@@ -48,4 +50,16 @@ export class SegmentMemory {
     this.#active = active
     this.#frozen = undefined
   }
+}
+
+/** A memtable of what the log holds; undefined when it has not got that, or cannot be read. */
+export function memtableOf(records: Iterable<RedoRecord>): Memtable | undefined {
+  const memtable = new Memtable()
+  try {
+    for (const record of records) memtable.insert(record)
+  } catch (error) {
+    if (error instanceof VolumeError && (error.code === 'Corrupt' || error.code === 'LogCollected')) return undefined
+    throw error
+  }
+  return memtable
 }

@@ -7,8 +7,9 @@
  *   active      counts in quorums and, when full, serves reads
  *   suspect     may have lost what it acknowledged: counts nowhere, serves nothing, until gossip has shown that it
  *               holds all that a read quorum of its healthy peers holds
- *   rebuilding  a full segment whose blocks are damaged or too old to catch up by log: copies layers from a peer;
- *               its log still counts
+ *   rebuilding  a full segment that is too old to catch up by log: copies layers from a peer; its log still counts
+ *
+ * Where layers are damaged (`damage`), no read gets past its checksums until a peer has given the blocks anew.
  */
 import type { Ancestor, SegmentReport } from '../protocol/calls.ts'
 import { Chain } from '../protocol/chain.ts'
@@ -20,10 +21,11 @@ import { ownRecord, type RedoRecord } from '../protocol/record.ts'
 import { cutBack, isAnnulled } from '../protocol/truncation.ts'
 import { Completeness } from './completeness.ts'
 import type { LogPosition } from './hot-log.ts'
+import { BlockRanges } from './layers/block-ranges.ts'
 import type { BlockVersion } from './layers/chain.ts'
+import { damagedBlocks } from './layers/layer-damage.ts'
 import type { LayerEdit, LayerManifest } from './layers/layer-ref.ts'
 import { LayerSet } from './layers/layer-set.ts'
-import { Memtable } from './layers/memtable.ts'
 import { type BlockSource, readBlock } from './layers/read-block.ts'
 import type { NodeVolume } from './node-volume.ts'
 import type { LoggedRecord, SegmentHost } from './segment-host.ts'
@@ -36,7 +38,7 @@ import {
   segmentFolder,
   writeManifest,
 } from './segment-manifest.ts'
-import { SegmentMemory } from './segment-memory.ts'
+import { memtableOf, SegmentMemory } from './segment-memory.ts'
 
 export type SegmentState = 'active' | 'suspect' | 'rebuilding'
 
@@ -53,6 +55,8 @@ export class Segment {
   #below: Ancestor | null
   #state: SegmentState
   readonly memory = new SegmentMemory()
+  /** Blocks whose layers are known to be damaged. Not durable: who reads them finds it again. */
+  readonly damage = new BlockRanges()
   /** All at or below is in layers on disk (full), or on every full member's (tail). */
   #flushed: Lsn
   readonly #complete: Completeness
@@ -158,6 +162,11 @@ export class Segment {
     return this.#below
   }
 
+  /** Whether all that is in its layers can be believed. */
+  get isWhole(): boolean {
+    return this.#state === 'active' && this.damage.isEmpty
+  }
+
   /** Segment complete LSN. */
   get scl(): Lsn {
     return this.#chain.scl
@@ -198,7 +207,8 @@ export class Segment {
       suspect: this.#state === 'suspect',
       membershipEpoch: this.#config.epoch,
       // Damaged blocks are no reason for a tail to forget the log.
-      flushed: this.#state === 'active' ? this.#flushed : ZERO_LSN,
+      flushed: this.isWhole ? this.#flushed : ZERO_LSN,
+      damagedBlocks: this.damage.count(this.volume.state.blocksPerGroup),
     }
   }
 
@@ -365,7 +375,7 @@ export class Segment {
   /**
    * A block as it was at a read point.
    * @returns version 0 without bytes when it was never written: it is zeros
-   * @throws VolumeError `ReadPointTooOld`, `ReadPointAhead`, `SuspectSegment`, `Corrupt`
+   * @throws VolumeError `ReadPointTooOld`, `ReadPointAhead`, `SuspectSegment`, `Corrupt`: this copy cannot say
    */
   read(block: number, readPoint: Lsn, minScl: Lsn | null): BlockVersion {
     this.checkReadable(readPoint, minScl)
@@ -392,7 +402,7 @@ export class Segment {
       return ancestor.read(block, minLsn(readPoint, this.#below.lsn), null)
     } catch (error) {
       if (!(error instanceof VolumeError) || error.code !== 'Corrupt') throw error
-      this.#host.damaged(ancestor)
+      this.#host.damaged(ancestor, error)
       throw new VolumeError('SuspectSegment', 'what the branch shows of its ancestor is being mended', { cause: error })
     }
   }
@@ -417,7 +427,14 @@ export class Segment {
     this.#state = 'active'
   }
 
-  /** Blocks are damaged, or the log that is missing is nowhere kept. Reads stop; the log goes on. */
+  /** Notes which blocks are damaged. @returns whether any of them was not known to be */
+  noteDamage(error: VolumeError): boolean {
+    let isNew = false
+    for (const { from, to } of damagedBlocks(this.layers.refs, error)) isNew = this.damage.add(from, to) || isNew
+    return isNew
+  }
+
+  /** The log that is missing is nowhere kept. Reads stop; the log goes on. */
   beginRebuild(): void {
     invariant(this.kind === 'full', 'a tail has nothing to rebuild')
     if (this.#state === 'active') this.#state = 'rebuilding'
@@ -429,7 +446,7 @@ export class Segment {
    * @param below what shows through them
    */
   rebuilt(layers: LayerManifest, flushed: Lsn, completeTo: Lsn, below: Ancestor | null): void {
-    const memtable = this.#memtableAbove(flushed)
+    const memtable = flushed > this.scl ? undefined : memtableOf(this.records(flushed, Number.MAX_SAFE_INTEGER))
     // What it acknowledged above is gone with its memory.
     const isDoubtful = this.#state === 'suspect' || (memtable === undefined && flushed < this.scl)
     const complete = this.#state === 'rebuilding' ? maxLsn(this.#complete.to, completeTo) : this.#complete.to
@@ -442,6 +459,7 @@ export class Segment {
       completeTo: isDoubtful ? ZERO_LSN : complete,
     })
     this.layers.replace(layers)
+    this.damage.clear()
     this.#below = below
     this.generation++
     this.memory.replace(memtable)
@@ -456,22 +474,6 @@ export class Segment {
       this.#complete.proved(complete)
     }
     this.layers.removeStrayFiles()
-  }
-
-  /** What the log holds above `flushed`; undefined when it has not got that. */
-  #memtableAbove(flushed: Lsn): Memtable | undefined {
-    if (flushed > this.scl) return undefined
-    const memtable = new Memtable()
-    try {
-      const records = this.log.records(flushed, this.scl, Number.MAX_SAFE_INTEGER, (position) =>
-        this.#host.readLog(position),
-      )
-      for (const record of records) memtable.insert(record)
-    } catch (error) {
-      if (error instanceof VolumeError && (error.code === 'Corrupt' || error.code === 'LogCollected')) return undefined
-      throw error
-    }
-    return memtable
   }
 
   /** Adopts a newer membership. Answers whether it was newer. */

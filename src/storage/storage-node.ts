@@ -87,7 +87,7 @@ export class StorageNode implements NodePort {
       now: () => env.now(),
       segments: () => this.table.all(),
       count: (name) => this.count(name),
-      damaged: (segment) => this.damaged(segment),
+      damaged: (segment, error) => void this.damaged(segment, error),
     })
     this.repairs = new Repairs({
       options,
@@ -98,6 +98,8 @@ export class StorageNode implements NodePort {
       refusesLog: () => this.#refusal() !== undefined,
       received: (segment, records) => this.#appends.receiveFromPeer(segment, records),
       quiesce: (segment) => this.work.endJobOf(segment),
+      endCompaction: (segment) => this.work.endCompactionOf(segment),
+      wantFlush: (segment) => this.work.wantFlush(segment),
       touched: (segment) => this.work.touched(segment),
     })
     const { log, last } = this.#replay()
@@ -117,7 +119,7 @@ export class StorageNode implements NodePort {
       readLog: (position) => this.#log.read(position),
       lastLogEntry: () => this.#appends.last,
       sibling: (volume, group) => this.table.get(volume, group),
-      damaged: (segment) => this.damaged(segment),
+      damaged: (segment, error) => void this.damaged(segment, error),
     }
   }
 
@@ -258,10 +260,15 @@ export class StorageNode implements NodePort {
     }
   }
 
-  /** A checksum of a segment's blocks did not match. Nothing was served; they are copied anew from a peer. */
-  damaged(segment: Segment): void {
-    this.count('damage')
-    this.repairs.rebuild(segment)
+  /**
+   * Blocks of a segment cannot be read. Nothing was served; they are fetched anew from a peer.
+   * @returns whether that was not known
+   */
+  damaged(segment: Segment, error: VolumeError): boolean {
+    const isNew = segment.noteDamage(error)
+    if (isNew) this.count('damage')
+    this.repairs.mend(segment)
+    return isNew
   }
 
   // -------------------------------------------------------------- messages
@@ -336,7 +343,7 @@ export class StorageNode implements NodePort {
     } catch (error) {
       if (!(error instanceof VolumeError) || error.family === 'invariant') throw error
       status = error.code
-      if (segment !== undefined && error.code === 'Corrupt') this.damaged(segment)
+      if (segment !== undefined && error.code === 'Corrupt') this.damaged(segment, error)
       if (segment !== undefined && error.code === 'ReadPointAhead') {
         // Neither it nor what it shows through is proved to be complete: prove it.
         for (const each of [segment, ...this.table.ancestorsOf(segment)]) this.repairs.demand(each)

@@ -2,10 +2,10 @@
  * The entries that make up one version of one block, gathered newest first from memtables and layers, and the
  * version made of them. Hot path: one chain is used over and over, so that a read makes no object per entry.
  */
-import { VolumeError } from '../../protocol/errors.ts'
 import { type Lsn, lsn } from '../../protocol/lsn.ts'
 import { RecordKind } from '../../protocol/record.ts'
 import { applyEntry, entryKind, entryLsn, entryPrevBlock, plainContent } from './entry.ts'
+import { LayerDamage } from './layer-damage.ts'
 
 /** A version of a block. */
 export interface BlockVersion {
@@ -68,7 +68,7 @@ export class Chain {
    * The bytes may be a part of a larger buffer; they start at a multiple of four.
    * @param below the version under them, used when no base was reached. Its bytes are not changed.
    * @param collectedTo the cutoff of the last garbage collection here; see `BlockVersion.collectedTo`.
-   * @throws VolumeError `Corrupt` when a delta applies to another version than the one below it.
+   * @throws LayerDamage when a delta applies to another version than the one below it.
    */
   resolve(block: number, blockBytes: number, below: BlockVersion | undefined, collectedTo: number): BlockVersion {
     let next = this.length - 1
@@ -102,13 +102,13 @@ export class Chain {
       const applies = entryPrevBlock(view, at)
       if (applies !== version && applies > tolerated) {
         const own = entryLsn(view, at)
-        throw new VolumeError(
-          'Corrupt',
+        throw new LayerDamage(
+          { block },
           `block ${block}: delta ${own} applies to ${applies}, but ${version} is below it`,
         )
       }
       if (entryKind(view, at) !== RecordKind.DELTA) {
-        throw new VolumeError('Corrupt', `block ${block}: entry of kind ${entryKind(view, at)} above a base`)
+        throw new LayerDamage({ block }, `block ${block}: entry of kind ${entryKind(view, at)} above a base`)
       }
       applyEntry(this.bytes[next]!, view, at, content)
       version = entryLsn(view, at)

@@ -25,7 +25,7 @@ export function blocksOf(source: BlockSource, from: number, to: number): Uint32A
     for (let g = index.lowerBound(start); g < index.groups && index.block[g]! < end; g++) found.add(index.block[g]!)
   }
   for (const memtable of source.memtables) {
-    for (const block of memtable.sortedBlocks()) if (block >= from && block < to) found.add(block)
+    for (const block of memtable.blockNumbers()) if (block >= from && block < to) found.add(block)
   }
   found.delete(CONTROL_BLOCK)
   return Uint32Array.from(found).sort()

@@ -1,5 +1,5 @@
 /** Writes a frozen memtable into layers. */
-import { invariant } from '../../protocol/errors.ts'
+import { invariant, VolumeError } from '../../protocol/errors.ts'
 import { CONTROL_BLOCK, lsn } from '../../protocol/lsn.ts'
 import { RecordKind } from '../../protocol/record.ts'
 import { inOrder } from './block-order.ts'
@@ -22,6 +22,11 @@ export interface FlushSetting {
   readonly memtable: Memtable
   readonly layers: LayerSet
   readonly parentRead?: ParentRead | undefined
+  /**
+   * What an image would be made of cannot be read now: there is none, and a later flush makes up for it. Without this,
+   * the flush fails.
+   */
+  readonly unreadable?: (error: VolumeError) => void
   /** All records of the segment up to here are in layers or in the memtable. Default: the memtable's last record. */
   readonly flushedTo?: number
 }
@@ -64,7 +69,8 @@ export function* flush(setting: FlushSetting): Generator<void, LayerEdit> {
         fromBlock = block
       }
       memtable.all(block, chain)
-      let run = block !== CONTROL_BLOCK && isDelta(chain, chain.length - 1) ? layers.depth(block) : 0
+      const isOnTop = block !== CONTROL_BLOCK && isDelta(chain, chain.length - 1)
+      let run = isOnTop ? (readable(setting, () => layers.depth(block)) ?? 0) : 0
       for (let i = chain.length - 1; i >= 0; i--) {
         const view = chain.views[i]!
         const at = chain.at[i]!
@@ -72,8 +78,11 @@ export function* flush(setting: FlushSetting): Generator<void, LayerEdit> {
         run = isDelta(chain, i) ? run + 1 : 0
         if (run > DELTAS_MAX && !(i > 0 && entryLsn(chain.views[i - 1]!, chain.at[i - 1]!) === entryLsn(view, at))) {
           const version = entryLsn(view, at)
-          const { bytes } = readVersion(source, block, lsn(version))
-          writer.appendImage(block, version, entryVisibleFrom(view, at) - version, bytes ?? zeros(blockBytes))
+          const below = readable(setting, () => readVersion(source, block, lsn(version)))
+          if (below !== undefined) {
+            const toCpl = entryVisibleFrom(view, at) - version
+            writer.appendImage(block, version, toCpl, below.bytes ?? zeros(blockBytes))
+          }
           run = 0
           sinceYield += IMAGE_WEIGHT
         }
@@ -89,6 +98,17 @@ export function* flush(setting: FlushSetting): Generator<void, LayerEdit> {
     return { add, hide: [], flushedTo }
   } finally {
     if (!done) for (const writer of written) writer.discard()
+  }
+}
+
+/** What a read answers; undefined when it fails, and the flush goes on without. */
+function readable<T>({ unreadable }: FlushSetting, read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (unreadable === undefined || !(error instanceof VolumeError) || error.family !== 'operation') throw error
+    unreadable(error)
+    return undefined
   }
 }
 

@@ -1,7 +1,6 @@
 /**
  * What stays of one block's versions after garbage collection. Hot path: a whole block is folded in about 10 us.
  */
-import { VolumeError } from '../../protocol/errors.ts'
 import { CONTROL_BLOCK, lsn, ZERO_LSN } from '../../protocol/lsn.ts'
 import { RecordKind } from '../../protocol/record.ts'
 import type { Chain } from './chain.ts'
@@ -16,6 +15,7 @@ import {
   isBase,
   writeEntry,
 } from './entry.ts'
+import { damageOf, LayerDamage } from './layer-damage.ts'
 import type { LayerWriter } from './layer-writer.ts'
 import type { RangeTrim } from './range-trims.ts'
 import type { ParentRead } from './read-block.ts'
@@ -77,9 +77,17 @@ export class BlockFolder {
   /**
    * Writes what stays of a block.
    * @param versions all entries of the block in the layers that are merged, oldest first.
-   * @throws VolumeError `Corrupt` when a delta does not apply to the version before it.
+   * @throws LayerDamage when a delta does not apply to the version before it.
    */
   fold(block: number, versions: Chain): void {
+    try {
+      this.#fold(block, versions)
+    } catch (error) {
+      throw damageOf(block, error)
+    }
+  }
+
+  #fold(block: number, versions: Chain): void {
     const { bytes, views, at, length } = versions
     const points = block === CONTROL_BLOCK ? this.#points.slice(-1) : this.#points
     const cutoff = points[points.length - 1]!
@@ -143,7 +151,7 @@ export class BlockFolder {
   }
 
   #mismatch(block: number, own: number, applies: number, below: number): never {
-    throw new VolumeError('Corrupt', `block ${block}: delta ${own} applies to ${applies}, but ${below} is below it`)
+    throw new LayerDamage({ block }, `block ${block}: delta ${own} applies to ${applies}, but ${below} is below it`)
   }
 
   #count(length: number, next: number): void {

@@ -12,6 +12,7 @@ import type { Disk, DiskFile } from '../disk.ts'
 import type { Chain } from './chain.ts'
 import { entryKind, entryLength, entryLsn, entryVisibleFrom, isBase } from './entry.ts'
 import type { Cached, LayerCache } from './layer-cache.ts'
+import { LayerDamage } from './layer-damage.ts'
 import {
   checkLayerHeader,
   decodeLayerFooter,
@@ -55,7 +56,7 @@ export class LayerReader implements Cached {
     this.#cache = cache
   }
 
-  /** @throws VolumeError `Corrupt` when the index does not match its checksums, or is that of another layer. */
+  /** @throws LayerDamage when the index does not match its checksums, or is that of another layer. */
   get index(): LayerIndex {
     return this.#opened().index
   }
@@ -74,14 +75,14 @@ export class LayerReader implements Cached {
     try {
       file = this.#disk.open(this.path)
     } catch (cause) {
-      if (cause instanceof VolumeError && cause.code === 'NotFound') throw this.#corrupt('file is missing', cause)
+      if (cause instanceof VolumeError && cause.code === 'NotFound') throw this.#damage('file is missing', cause)
       throw cause
     }
     try {
       this.#open = { file, index: this.#load(file) }
     } catch (cause) {
       file.close()
-      if (cause instanceof VolumeError && cause.code === 'Corrupt') throw this.#corrupt(cause.message, cause)
+      if (cause instanceof VolumeError && cause.code === 'Corrupt') throw this.#damage(cause.message, cause)
       throw cause
     }
     this.#cache.opened(this, this.#open.index.bytes)
@@ -106,24 +107,30 @@ export class LayerReader implements Cached {
     return new LayerIndex(bytes, footer.groups, footer.trims)
   }
 
-  #corrupt(what: string, cause?: unknown): VolumeError {
-    return new VolumeError('Corrupt', `layer ${this.id} (${this.path}): ${what}`, { cause })
+  /** @param g the group that is damaged; undefined: index or file */
+  #damage(what: string, cause?: unknown, g?: number): LayerDamage {
+    const index = this.#open?.index
+    const isGroup = g !== undefined && index !== undefined
+    const place = isGroup ? { layer: this.id, block: index.block[g]! } : { layer: this.id }
+    const where = isGroup ? `block ${index.block[g]}, offset ${index.offset[g]}: ` : ''
+    return new LayerDamage(place, `layer ${this.id} (${this.path}): ${where}${what}`, { cause })
   }
 
-  /** @throws VolumeError `Corrupt` when the group g, which `bytes` are, does not match both of its checksums. */
+  /** @throws LayerDamage when the group g, which `bytes` are, does not match both of its checksums. */
   check(g: number, bytes: Uint8Array): void {
     const { index } = this.#opened()
     const expected = index.crc[g]!
     const crc = crc32(bytes.subarray(4))
     const beside = (bytes[0]! | (bytes[1]! << 8) | (bytes[2]! << 16) | (bytes[3]! << 24)) >>> 0
     if (crc === expected && beside === expected) return
-    const place = `block ${index.block[g]}, offset ${index.offset[g]}`
-    throw this.#corrupt(
-      `${place}: data do not match ${crc === beside ? 'the checksum in the index' : 'their checksum'}`,
-    )
+    const what = `data do not match ${crc === beside ? 'the checksum in the index' : 'their checksum'}`
+    throw this.#damage(what, undefined, g)
   }
 
-  /** Bytes of the groups [from, to), which follow each other in the file; not checked. */
+  /**
+   * Bytes of the groups [from, to), which follow each other in the file; not checked.
+   * @throws LayerDamage for the first group that the disk cannot read
+   */
   readGroups(from: number, to: number): Uint8Array {
     const { file, index } = this.#opened()
     const start = index.offset[from]!
@@ -131,11 +138,12 @@ export class LayerReader implements Cached {
       return file.read(start, index.offset[to]! - start)
     } catch (cause) {
       if (!(cause instanceof VolumeError) || cause.code !== 'Corrupt') throw cause
-      throw this.#corrupt(`block ${index.block[from]}, offset ${start}: ${cause.message}`, cause)
+      if (to > from + 1) for (let g = from; g < to; g++) this.readGroups(g, g + 1)
+      throw this.#damage(cause.message, cause, from)
     }
   }
 
-  /** The bytes of one group, checked. @throws VolumeError `Corrupt` */
+  /** The bytes of one group, checked. @throws LayerDamage */
   readGroup(g: number): Uint8Array {
     const bytes = this.readGroups(g, g + 1)
     this.check(g, bytes)

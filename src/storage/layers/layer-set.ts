@@ -8,6 +8,7 @@ import { invariant } from '../../protocol/errors.ts'
 import type { Disk } from '../disk.ts'
 import type { Chain } from './chain.ts'
 import type { LayerCache } from './layer-cache.ts'
+import { LayerDamage } from './layer-damage.ts'
 import { BLOCK_END, type SegmentIdentity } from './layer-file.ts'
 import { LayerReader } from './layer-reader.ts'
 import {
@@ -143,6 +144,16 @@ export class LayerSet {
     return this.reader(ref).index.bytesIn(Math.max(from, ref.fromBlock), Math.min(to, ref.toBlock))
   }
 
+  /** As `bytesIn`; of a layer whose index is damaged, so that parts of it are hidden one by one, all of its bytes. */
+  #bytesLeft(ref: LayerRef, from: number, to: number): number {
+    try {
+      return this.bytesIn(ref, from, to)
+    } catch (error) {
+      if (!(error instanceof LayerDamage)) throw error
+      return ref.bytes
+    }
+  }
+
   /**
    * Applies an edit. Reads see it, then `persist` makes it durable, then files that nothing refers to any more are
    * removed.
@@ -151,7 +162,7 @@ export class LayerSet {
   install(edit: LayerEdit, persist: () => void): void {
     let refs: readonly LayerRef[] = this.#refs
     for (const { id, fromBlock, toBlock } of edit.hide) {
-      refs = hide(refs, id, fromBlock, toBlock, (ref, from, to) => this.bytesIn(ref, from, to))
+      refs = hide(refs, id, fromBlock, toBlock, (ref, from, to) => this.#bytesLeft(ref, from, to))
     }
     const before = this.#json
     this.#json = {
@@ -263,6 +274,12 @@ export class LayerSet {
       else high = middle
     }
     return low - 1
+  }
+
+  /** The layers that hold a block, newest first. */
+  stackOf(block: number): LayerRef[] {
+    const s = this.#sliceOf(block)
+    return Array.from(this.#stack.subarray(this.#stackFrom[s], this.#stackFrom[s + 1]), (i) => this.#refs[i]!)
   }
 
   /** All slices, by block. */

@@ -225,27 +225,31 @@ export class Memtable {
     return this.#newest.keys()
   }
 
-  /** The same, ascending. */
-  sortedBlocks(): Uint32Array {
-    return Uint32Array.from(this.#newest.keys()).sort()
-  }
-
   /** The next block of the coalesce queue, and the LSN of its sixteenth delta; the block stays in the queue. */
   nextToCoalesce(): { readonly block: number; readonly lsn: Lsn } | undefined {
     const next = this.#coalesce[this.#coalesceFrom]
     return next && { block: next.block, lsn: lsn(this.#lsnOf(next.entry)) }
   }
 
-  /** Takes the next block off the queue and puts an image with `content` behind its sixteenth delta. */
-  insertImage(content: Uint8Array): void {
+  /** Takes the next block off the queue: what its deltas apply to cannot be read now. A flush makes up for it. */
+  passOver(): void {
+    this.#takeFromQueue()
+  }
+
+  #takeFromQueue(): { readonly block: number; readonly entry: number } {
     const next = this.#coalesce[this.#coalesceFrom]
-    invariant(next !== undefined, 'an image was inserted, but no block waits for one')
+    invariant(next !== undefined, 'no block waits for an image')
     this.#coalesceFrom++
     if (this.#coalesceFrom > 1024 && this.#coalesceFrom * 2 > this.#coalesce.length) {
       this.#coalesce.splice(0, this.#coalesceFrom)
       this.#coalesceFrom = 0
     }
-    const { block, entry } = next
+    return next
+  }
+
+  /** Takes the next block off the queue and puts an image with `content` behind its sixteenth delta. */
+  insertImage(content: Uint8Array): void {
+    const { block, entry } = this.#takeFromQueue()
     const place = this.#room(ENTRY_HEAD_BYTES_MAX + content.length)
     const under = this.#slabOf(entry)
     const version = entryLsn(under.view, this.#offsetOf(entry))

@@ -5,6 +5,7 @@
 import { invariant } from '../../protocol/errors.ts'
 import { CONTROL_BLOCK, type Lsn } from '../../protocol/lsn.ts'
 import { type BlockVersion, Chain } from './chain.ts'
+import { damageOf } from './layer-damage.ts'
 import type { LayerSet } from './layer-set.ts'
 import type { Memtable } from './memtable.ts'
 
@@ -44,6 +45,8 @@ function read(source: BlockSource, block: number, bound: Lsn, byLsn: boolean): B
     const below = chain.based ? undefined : parentRead?.(block, bound)
     const version = chain.resolve(block, layers.setting.blockBytes, below, layers.collectedTo)
     return { ...version, layers: chain.layers, deltas: chain.deltas }
+  } catch (error) {
+    throw damageOf(block, error)
   } finally {
     chain.clear()
     busy = outer
@@ -56,7 +59,7 @@ function read(source: BlockSource, block: number, bound: Lsn, byLsn: boolean): B
  * @param memtables newest first.
  * @returns the bytes belong to the caller (they may be a part of a larger buffer, where they start at a multiple of four); undefined: the block is zeros, because of the trim `lsn` or (0) because it
  *   was never written, or trimmed so long ago that the trim was collected.
- * @throws VolumeError `Corrupt` when bytes do not match their checksums, or a delta does not apply to the version
+ * @throws LayerDamage when bytes do not match their checksums, or a delta does not apply to the version
  *   below it.
  */
 export function readBlock(

@@ -55,7 +55,7 @@ function delta(block: number): RedoRecord {
 
 const ms = (from: bigint): number => Number(process.hrtime.bigint() - from) / 1e6
 
-function timed<T>(job: Generator<void, T>): { value: T; totalMs: number; stepMsMax: number } {
+function timed<T>(job: Generator<unknown, T>): { value: T; totalMs: number; stepMsMax: number } {
   const from = process.hrtime.bigint()
   let stepMsMax = 0
   for (;;) {

@@ -249,7 +249,7 @@ export class Workload {
   }
 
   /** Runs a job to its end, or for so many steps. Answers its edit, undefined when it was ended before. */
-  static run<T>(job: Generator<void, T>, steps = Number.POSITIVE_INFINITY): T | undefined {
+  static run<T>(job: Generator<unknown, T>, steps = Number.POSITIVE_INFINITY): T | undefined {
     for (let i = 0; i < steps; i++) {
       const { done, value } = job.next()
       if (done) return value

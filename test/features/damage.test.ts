@@ -1,0 +1,202 @@
+/** Damage in the layers of several full copies of one group: they mend each other, and nobody sees a wrong byte. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { groupIndex, nodeId } from '../../src/protocol/lsn.ts'
+import { MessageType, readCall } from '../../src/protocol/message.ts'
+import type { Segment } from '../../src/storage/segment.ts'
+import type { VolumeWriter } from '../../src/volume/writer.ts'
+import { LocalFleet, type LocalNode } from '../local-fleet.ts'
+import { fullNodes, openNew, put, trim, valueIn, writeDurably } from './blocks.ts'
+
+const BLOCKS = 30
+/** No scrub comes by itself within a test. */
+const NEVER = { scrubEveryMs: 3_600_000 }
+
+const segmentOn = (node: LocalNode, writer: VolumeWriter): Segment =>
+  node.node.table.need(writer.volume.volume, groupIndex(0))
+
+/** Turns over a byte of every version of a block that is in layers. */
+function spoilBlock(node: LocalNode, writer: VolumeWriter, block: number): void {
+  const { layers, folder } = segmentOn(node, writer)
+  let spoiled = 0
+  for (const ref of layers.refs) {
+    const { index } = layers.reader(ref)
+    const end = Math.min(index.lowerBound(block + 1), index.lowerBound(ref.toBlock))
+    for (let g = index.lowerBound(Math.max(block, ref.fromBlock)); g < end; g++, spoiled++)
+      node.disk.flip(`${folder}/${ref.file}`, (index.offset[g] as number) + 20)
+  }
+  assert.ok(spoiled > 0, `block ${block} was in no layer of ${node.name}`)
+}
+
+interface Setting {
+  readonly fleet: LocalFleet
+  readonly writer: VolumeWriter
+  readonly full: readonly LocalNode[]
+}
+
+/** A volume with thirty blocks of two versions each: block n holds n + 1, before that it held 100 + n. */
+async function withBlocks(fleet: LocalFleet): Promise<Setting> {
+  const writer = await openNew(fleet)
+  for (const first of [100, 1]) {
+    for (let block = 0; block < BLOCKS; block++) await writer.write([put(block, first + block)])
+    await writer.sync()
+    await fleet.flushed()
+  }
+  return { fleet, writer, full: fullNodes(writer).map((name) => fleet.node(name)) }
+}
+
+/** What one copy says of a block, asked by itself. */
+function readOn(node: LocalNode, writer: VolumeWriter, block: number): number | string {
+  try {
+    const { bytes } = segmentOn(node, writer).read(block, writer.vdl, writer.last)
+    return bytes?.[0] ?? 0
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
+const isWhole = ({ writer, full }: Setting): boolean => full.every((node) => segmentOn(node, writer).isWhole)
+
+/** Every block reads as it should, through the volume and from each copy. */
+async function checkAll({ fleet, writer, full }: Setting, except: readonly number[] = []): Promise<void> {
+  const view = await fleet.client().volumes.view(writer.volume.volume)
+  for (let block = 0; block < BLOCKS; block++) {
+    if (except.includes(block)) continue
+    assert.equal(await valueIn(view, block), block + 1)
+    for (const node of full) assert.equal(readOn(node, writer, block), block + 1, `block ${block} on ${node.name}`)
+  }
+  await view.close()
+}
+
+describe('full copies that are damaged in different blocks', () => {
+  it('mend each other as soon as the damage is read, and copy nothing else', async () => {
+    using fleet = await LocalFleet.start({ node: NEVER })
+    const setting = await withBlocks(fleet)
+    const { writer, full } = setting
+    const rebuilds = full.map(({ node }) => node.counters.rebuilds)
+    full.forEach((node, i) => {
+      for (const block of [3 * i, 3 * i + 1, 20 + i]) spoilBlock(node, writer, block)
+    })
+    const { volumes } = fleet.client()
+    for (let round = 0; round < 3; round++) {
+      const view = await volumes.view(writer.volume.volume)
+      for (let block = 0; block < BLOCKS; block++) assert.equal(await valueIn(view, block), block + 1)
+      await view.close()
+    }
+    // Which copy a view asks is not ours to choose: here each is asked for everything.
+    for (const node of full) for (let block = 0; block < BLOCKS; block++) readAndTell(node, writer, block)
+    await fleet.until('all are whole', () => isWhole(setting))
+    await checkAll(setting)
+    assert.deepEqual(
+      full.map(({ node }) => node.counters.rebuilds),
+      rebuilds,
+      'nothing but the damaged blocks was copied',
+    )
+    for (const { node } of full) assert.ok((node.counters.columnsMended ?? 0) > 0)
+  })
+
+  it('serve everything else meanwhile, and the damaged blocks from a copy that is good there', async () => {
+    using fleet = await LocalFleet.start({ node: NEVER })
+    const setting = await withBlocks(fleet)
+    const { writer, full } = setting
+    const [a, b, c] = full as [LocalNode, LocalNode, LocalNode]
+    fleet.drop = ({ type, body }) => type === MessageType.CALL && readCall(body).method === 'history'
+    spoilBlock(a, writer, 5)
+    spoilBlock(b, writer, 5)
+    for (const node of [a, b]) assert.equal(readAndTell(node, writer, 5), 'Corrupt')
+    for (const node of [a, b]) {
+      assert.equal(readOn(node, writer, 5), 'Corrupt')
+      assert.equal(readOn(node, writer, 6), 7)
+      const report = segmentOn(node, writer).report()
+      assert.deepEqual([report.suspect, report.flushed, report.damagedBlocks], [false, 0, 1])
+    }
+    const view = await fleet.client().volumes.view(writer.volume.volume)
+    for (let round = 0; round < 10; round++) assert.equal(await valueIn(view, 5), 6)
+    await view.close()
+    assert.equal(readOn(c, writer, 5), 6)
+    await writeDurably(writer, put(5, 77), put(6, 78))
+    fleet.drop = undefined
+    await fleet.until('all are whole', () => isWhole(setting))
+    await fleet.announced()
+    for (const node of full) {
+      await fleet.until('it is there', () => readOn(node, writer, 5) === 77)
+      assert.equal(readOn(node, writer, 6), 78)
+    }
+  })
+
+  it('mend files that are gone or cut, too', async () => {
+    using fleet = await LocalFleet.start({ node: NEVER })
+    const setting = await withBlocks(fleet)
+    const { writer, full } = setting
+    const [a, b, c] = full as [LocalNode, LocalNode, LocalNode]
+    const { layers, folder } = segmentOn(a, writer)
+    for (const { file } of layers.refs) a.disk.remove(`${folder}/${file}`)
+    layers.close()
+    spoilBlock(b, writer, 5)
+    spoilBlock(c, writer, 9)
+    for (const [node, block] of [
+      [a, 0],
+      [b, 5],
+      [c, 9],
+    ] as const)
+      assert.equal(readAndTell(node, writer, block), 'Corrupt')
+    await fleet.until('all are whole', () => isWhole(setting))
+    await checkAll(setting)
+  })
+
+  it('let a new member take their layers, once it has told them of damage that nobody had read', async () => {
+    using fleet = await LocalFleet.start({ nodesPerZone: 3, node: NEVER })
+    const setting = await withBlocks(fleet)
+    const { writer, full } = setting
+    const [a, b, c] = full as [LocalNode, LocalNode, LocalNode]
+    // What the new member lacks is in layers alone.
+    for (const { node } of fleet.nodes.values()) for (const each of node.table.all()) each.log.dropFiles(1 << 30)
+    spoilBlock(a, writer, 5)
+    spoilBlock(b, writer, 9)
+    c.kill()
+    const { membership } = fleet.client()
+    await membership.replaceNode(nodeId(c.name), 4, 60_000)
+    const mended = [a, b].map(({ node }) => node.counters.columnsMended ?? 0)
+    assert.ok(Math.max(...mended) > 0, `${mended}`)
+  })
+})
+
+describe('a block that is damaged on all full copies', () => {
+  it('is never answered with wrong bytes, and everything else goes on', async () => {
+    using fleet = await LocalFleet.start({ node: NEVER })
+    const setting = await withBlocks(fleet)
+    const { writer, full } = setting
+    for (const node of full) {
+      spoilBlock(node, writer, 5)
+      readAndTell(node, writer, 5)
+    }
+    // Deltas on top of what nobody can read: no reason to stop writing layers.
+    for (let value = 0; value < 40; value++) await writeDurably(writer, put(6, 1 + (value % 5)))
+    for (let round = 0; round < 3; round++) {
+      await fleet.pass(2_000)
+      for (const node of full) assert.equal(readOn(node, writer, 5), 'Corrupt')
+    }
+    await fleet.flushed()
+    await writeDurably(writer, put(6, 7))
+    await fleet.announced()
+    await checkAll(setting, [5])
+    for (const { node } of full) assert.ok((node.counters.mendedByNobody ?? 0) > 3, 'it says so')
+    // What is written anew can be read again, as it does not rest on what is lost.
+    await writeDurably(writer, trim(5, 1))
+    await writeDurably(writer, put(5, 50))
+    await fleet.announced()
+    for (const node of full) assert.equal(readOn(node, writer, 5), 50)
+  })
+})
+
+/** Reads a block as a client would, so that the node learns of damage. */
+function readAndTell(node: LocalNode, writer: VolumeWriter, block: number): number | string {
+  try {
+    const { bytes } = segmentOn(node, writer).read(block, writer.vdl, writer.last)
+    return bytes?.[0] ?? 0
+  } catch (error) {
+    const failure = error as Parameters<LocalNode['node']['damaged']>[1]
+    if (failure.code === 'Corrupt') node.node.damaged(segmentOn(node, writer), failure)
+    return failure.code
+  }
+}
