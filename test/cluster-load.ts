@@ -89,7 +89,11 @@ export class ClusterLoad {
   /** Resolves when everybody has ended and everything that was acknowledged has its bound. */
   async stop(): Promise<void> {
     this.#stopped = true
-    await this.#running
+    let isRunning = true
+    void this.#running.then(() => {
+      isRunning = false
+    })
+    await until('every client has an answer, or no connection any more', () => !isRunning, 120_000)
     await until('bounds of what was acknowledged last', () => this.#bound(), 60_000)
   }
 

@@ -14,6 +14,7 @@ import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { openFleet } from '../volume/tcp-fleet.ts'
 import type { VolumeWriter } from '../volume/writer.ts'
 import type { StorageState } from './instance-state.ts'
+import { killProcessesIn } from './left-processes.ts'
 import { RelationFiles } from './relation-files.ts'
 import { type ServerTold, STATUS_FENCED, type VolumeFigures } from './server-report.ts'
 import { StorageWatch } from './storage-watch.ts'
@@ -157,9 +158,10 @@ export class FileServer {
     return 1
   }
 
-  /** The supervisor is gone, and the engine with it: nothing may stay. */
+  /** The supervisor is gone, and so is the engine, but for processes that wait for each other: nothing may stay. */
   async #abandon(path: string): Promise<void> {
     try {
+      killProcessesIn(path)
       // Also who is held up in an answer that does not come: the supervisor itself, perhaps.
       await unmount(path, 'cut')
     } catch (error) {

@@ -7,7 +7,10 @@ const POLL_MS = 10
 /** What they wait for ends with the server of their files, which is gone. */
 const END_MS_MAX = 10_000
 
-/** Who works in a folder or below it. The folder itself is not touched: it may be a dead mount. */
+/**
+ * Who works in a folder or below it. The folder itself is not touched: it may be a dead mount. It has to be mounted still:
+ * the working directory of those who are left in a mount that was taken away has another name.
+ */
 function processesBelow(folder: string): number[] {
   const isBelow = (pid: string): boolean => {
     try {
@@ -21,6 +24,20 @@ function processesBelow(folder: string): number[] {
     .filter((name) => /^\d+$/.test(name) && isBelow(name))
     .map(Number)
     .filter(isAlive)
+}
+
+/** Kills who works below a mount, before that is taken away. Who waits for its server ends when the server does. */
+export function killProcessesIn(mount: string): void {
+  const killed = new Set<number>()
+  for (;;) {
+    // Again, for those that were being started.
+    const fresh = processesBelow(mount).filter((pid) => !killed.has(pid))
+    if (fresh.length === 0) return
+    for (const pid of fresh) {
+      signal(pid, 'SIGKILL')
+      killed.add(pid)
+    }
+  }
 }
 
 /**
