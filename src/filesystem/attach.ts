@@ -58,8 +58,23 @@ export async function formatDevice(device: BlockDevice, options: NewFileSystem):
   })
 }
 
-/** Reads all metadata. @throws FsError EINVAL when it is none that this code can read; EIO */
-export async function readMetadata(device: BlockDevice, now: () => Timestamp): Promise<Metadata> {
+/** Is told of records that do not fit to the others, which are left out. */
+export type OnMisfit = (what: string) => void
+
+const refuse: OnMisfit = (what) => {
+  throw new FsError('EIO', what)
+}
+
+/**
+ * Reads all metadata.
+ * @throws FsError EINVAL when it is none that this code can read; EIO when it cannot be read, or does not hang together
+ *   and `onMisfit` is not given
+ */
+export async function readMetadata(
+  device: BlockDevice,
+  now: () => Timestamp,
+  onMisfit: OnMisfit = refuse,
+): Promise<Metadata> {
   const root = metadataBlock(SUPERBLOCK, await readBlock(device, SUPERBLOCK))
   const superblock = readSuperblock(root.view)
   const metadata = new Metadata(device, superblock, root, now)
@@ -73,12 +88,12 @@ export async function readMetadata(device: BlockDevice, now: () => Timestamp): P
   await loadBlocks(device, names.table, sizes.names)
   for (const { slot, owner, logical, physical, count } of ofFiles) {
     const inode = inodes.get(owner)
-    if (inode === undefined) throw new FsError('EIO', `extent ${slot} belongs to no inode`)
-    inode.extents.insert({ slot, logical, physical, count })
+    if (inode === undefined) onMisfit(`extent ${slot} belongs to inode ${owner}, which is not there`)
+    else inode.extents.insert({ slot, logical, physical, count })
   }
   releaseGaps(metadata, [...extents.table.extents, ...inodes.table.extents, ...names.table.extents, ...ofFiles])
-  loadNames(metadata, sizes.names)
-  if (metadata.inodes.get(ROOT_INO)?.directory === undefined) throw new FsError('EIO', 'there is no root directory')
+  loadNames(metadata, sizes.names, onMisfit)
+  if (metadata.inodes.get(ROOT_INO)?.directory === undefined) onMisfit('there is no root directory')
   return metadata
 }
 
@@ -141,16 +156,18 @@ function releaseGaps({ space, superblock }: Metadata, extents: { physical: numbe
   if (superblock.capacityChunks > at) space.release(at, superblock.capacityChunks - at)
 }
 
-function loadNames({ inodes, names }: Metadata, count: number): void {
+function loadNames({ inodes, names }: Metadata, count: number, onMisfit: OnMisfit): void {
   for (const inode of inodes.all()) if (inode.isDirectory) inode.directory = new Directory(ROOT_INO)
   for (let index = 0; index < count; index++) {
     names.load(index)
     for (const { parent, child, sequence, name, at } of names.records(index)) {
       const folder = inodes.get(parent)
       const inode = inodes.get(child)
-      if (folder === undefined || inode === undefined) throw new FsError('EIO', `the entry at ${at} names no inode`)
-      if (folder === inode) inode.target = { name, at }
-      else if (folder.directory === undefined) throw new FsError('EIO', `the entry at ${at} is in no directory`)
+      if (folder === undefined) onMisfit(`the entry at ${at} is in inode ${parent}, which is not there`)
+      else if (inode === undefined) onMisfit(`the entry at ${at} names inode ${child}, which is not there`)
+      else if (folder === inode) inode.target = { name, at }
+      else if (folder.directory === undefined)
+        onMisfit(`the entry at ${at} is in inode ${parent}, which is no directory`)
       else {
         folder.directory.load({ name, child, sequence, at, isGone: false })
         if (inode.directory !== undefined) inode.directory.parent = parent

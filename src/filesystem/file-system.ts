@@ -43,6 +43,13 @@ export interface FormatOptions extends FileSystemOptions {
   readonly owner?: Owner
 }
 
+export interface Examination {
+  /** Of all kinds; those that were removed while they were open as well. */
+  readonly files: number
+  /** In words; none when all is right. */
+  readonly problems: readonly string[]
+}
+
 const PERMISSIONS = 0o7777
 /** What `mknod` makes: directories and symbolic links have operations of their own. */
 const NODE_TYPES: readonly number[] = [
@@ -100,6 +107,17 @@ export class FileSystem implements FileOperations {
     return [...this.#metadata.inodes.all()]
       .filter(({ links, opens }) => links === 0 && opens > 0)
       .map(({ number }) => number as Ino)
+  }
+
+  /**
+   * Looks at a file system without attaching it, also at one that attaching refuses: reads as much of it as there is, and
+   * walks all structures. Nothing is changed.
+   * @throws FsError EINVAL when there is no file system that this code can read, EIO when blocks cannot be read
+   */
+  static async examine(device: BlockDevice, { now }: FileSystemOptions): Promise<Examination> {
+    const misfits: string[] = []
+    const metadata = await readMetadata(device, now, (what) => misfits.push(what))
+    return { files: metadata.inodes.size, problems: [...misfits, ...checkMetadata(metadata)] }
   }
 
   get readOnly(): boolean {
