@@ -1,21 +1,23 @@
 /**
  * A program that serves a file system through FUSE, for tests and benchmarks:
  *
- *   node test/fuse-server.ts [PATH] [--device NODE] [--journal FILE] [--memory] [--cached] [--paged] [--sync-ms N]
+ *   node test/fuse-server.ts [PATH] [--device NODE] [--journal FILE] [--memory] [--cached] [--paged | --relations]
+ *     [--sync-ms N]
  *
  * Without PATH it serves what a keeper handed to it. `--journal` keeps the blocks in a file, `--memory` takes the small
- * file system of the tests. Prints `ready`, and at its end one line of JSON with what it counted. SIGTERM unmounts, and
- * the end of its keeper does.
+ * file system of the tests. `--paged`: all files are of pages; `--relations`: those that an engine has its tables in.
+ * Prints `ready`, and at its end one line of JSON with what it counted. SIGTERM unmounts, and the end of its keeper does.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { BlockDevice } from '../src/filesystem/block-device.ts'
-import type { FileOperations, Timestamp } from '../src/filesystem/file-operations.ts'
+import type { FileOperations, Ino, Timestamp } from '../src/filesystem/file-operations.ts'
 import { FileSystem } from '../src/filesystem/file-system.ts'
 import { MemoryDevice } from '../src/filesystem/memory-device.ts'
 import { type FuseMount, mountFiles, serveFiles } from '../src/fuse/fuse-mount.ts'
 import { KeptServer, STATUS_REPLACE_ME } from '../src/fuse/kept-server.ts'
+import { PAGE_BYTES, RelationFiles } from '../src/instance/relation-files.ts'
 import { JournalDevice } from './journal-device.ts'
 import { MemoryFiles } from './memory-files.ts'
 
@@ -27,6 +29,7 @@ const { values, positionals } = parseArgs({
     memory: { type: 'boolean', default: false },
     cached: { type: 'boolean', default: false },
     paged: { type: 'boolean', default: false },
+    relations: { type: 'boolean', default: false },
     'sync-ms': { type: 'string', default: '0' },
   },
 })
@@ -38,6 +41,12 @@ function now(): Timestamp {
 }
 
 async function openFiles(): Promise<FileOperations> {
+  const files = await openPlainFiles()
+  if (values.relations) relations = new RelationFiles(files)
+  return relations ?? files
+}
+
+async function openPlainFiles(): Promise<FileOperations> {
   if (values.memory) {
     const files = new MemoryFiles()
     if (syncMs > 0) files.waitForSync = () => sleep(syncMs)
@@ -50,13 +59,15 @@ async function openFiles(): Promise<FileOperations> {
   return FileSystem.attach(device, { now })
 }
 
+let relations: RelationFiles | undefined
 let status = 0
 let mount: FuseMount | undefined
 
 async function start(): Promise<FuseMount> {
   const options = {
     isDirect: () => !values.cached,
-    ...(values.paged ? { pageBytesOf: () => 8192 } : {}),
+    ...(values.paged ? { pageBytesOf: () => PAGE_BYTES } : {}),
+    ...(values.relations ? { pageBytesOf: (file: Ino) => relations?.pageBytesOf(file) } : {}),
     onFailure: (what: string, error: unknown) => console.error(`${what}:`, error),
   }
   const [path] = positionals

@@ -22,7 +22,9 @@ export interface WriteCounts {
   readonly byAlignment: Uint32Array
   /** Writes from the page cache: of a mapping, or of a file without direct I/O. */
   fromCache: number
-  /** Writes to files of pages that were not whole pages. */
+  /** Writes to files of pages. */
+  toPages: number
+  /** Of those, the ones that were not whole pages. */
   fragments: number
   shortened: number
   refused: number
@@ -38,6 +40,7 @@ export class PageWrites {
     bySize: new Uint32Array(21),
     byAlignment: new Uint32Array(ALIGNMENTS.length + 1),
     fromCache: 0,
+    toPages: 0,
     fragments: 0,
     shortened: 0,
     refused: 0,
@@ -52,7 +55,9 @@ export class PageWrites {
   allow(file: Ino, offset: number, length: number, fromCache: boolean): number {
     this.#count(offset, length, fromCache)
     const pageBytes = this.#pageBytesOf?.(file)
-    if (pageBytes === undefined || length === 0 || (offset % pageBytes === 0 && length % pageBytes === 0)) return length
+    if (pageBytes === undefined) return length
+    this.counts.toPages++
+    if (length === 0 || (offset % pageBytes === 0 && length % pageBytes === 0)) return length
     this.counts.fragments++
     const whole = length - (length % pageBytes)
     // The kernel takes a short answer to a write from the cache for an error, and so it would be one without a reason.
