@@ -3,11 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import { SqliteRegistry } from '../volume/sqlite-registry.ts'
-import { openFleet } from '../volume/tcp-fleet.ts'
-import { type CheckReport, checkVolume } from '../volume/volume-check.ts'
 import { CliError } from './cli-error.ts'
-import { findVolume } from './cluster-record.ts'
 import { ask, NotRunning } from './control-socket.ts'
 import { type Home, passwordFile } from './home.ts'
 import { clearLeftovers } from './leftovers.ts'
@@ -153,38 +149,4 @@ export async function psql(home: Home, name: string, args: readonly string[]): P
     })
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
   })
-}
-
-// -------------------------------------------------------------- volumes
-
-const DIFFERENCES_SHOWN = 20
-
-function checkText({ blocks, copies, differences, missing, readPoint }: CheckReport): string[] {
-  const lines = differences.slice(0, DIFFERENCES_SHOWN).map(({ block, copies: held }) => {
-    const texts = held.map(({ node, digest }) =>
-      digest === undefined ? `${node} zeros` : `${node} version ${digest.lsn} checksum ${digest.crc.toString(16)}`,
-    )
-    return `block ${block}: ${texts.join(', ')}`
-  })
-  if (differences.length > DIFFERENCES_SHOWN) lines.push(`and ${differences.length - DIFFERENCES_SHOWN} more`)
-  for (const { node, group, error } of missing)
-    lines.push(`group ${group} of ${node} was not compared: ${error.message}`)
-  lines.push(`${blocks} blocks in ${copies} copies at LSN ${readPoint}: ${differences.length} differences`)
-  return lines
-}
-
-/** @returns 0 when all copies were compared and are the same */
-export async function checkCluster(home: Home, name: string): Promise<number> {
-  // Asked first, for its clear word when nothing runs.
-  await ask(home, 'status', {})
-  const registry = SqliteRegistry.open(home.registry)
-  const fleet = openFleet(registry)
-  try {
-    const report = await checkVolume(fleet.context, await findVolume(registry, name))
-    for (const line of checkText(report)) print(line)
-    return report.differences.length > 0 || report.missing.length > 0 ? 1 : 0
-  } finally {
-    fleet.close()
-    registry.close()
-  }
 }

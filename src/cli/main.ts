@@ -5,7 +5,6 @@ import { messageOf, UsageError } from './cli-error.ts'
 import { CLUSTER_NAME_RULE, isClusterName } from './cluster-record.ts'
 import {
   branchCluster,
-  checkCluster,
   createCluster,
   deleteCluster,
   down,
@@ -18,6 +17,7 @@ import {
 import { ourHome } from './home.ts'
 import { parsePoint } from './past-point.ts'
 import { upDetached, upHere } from './up.ts'
+import { checkCluster } from './volume-check.ts'
 import { mountVolume } from './volume-mount.ts'
 
 const USAGE = `usage: borealis COMMAND
@@ -33,7 +33,8 @@ const USAGE = `usage: borealis COMMAND
   cluster password NAME           of the master user
   patch NAME                      new code under a running cluster: sessions go on after a pause
   psql NAME [ARGUMENTS]           connect as the master user
-  volume check NAME               compare all copies; status 1 when they differ
+  volume check NAME               compare all copies, and check the files; status 1 when
+                                  something is wrong
   volume mount NAME FOLDER [--at LSN|TIME] [--overlay]
                                   the files of that point, until Ctrl-C; with --overlay changes
                                   are taken, and gone with it
@@ -61,6 +62,10 @@ function parse<O extends NonNullable<Options>>(args: readonly string[], options:
 }
 
 const home = ourHome()
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`)
+}
 
 async function up(args: readonly string[]): Promise<void> {
   const { values } = parse(args, {
@@ -118,7 +123,7 @@ async function cluster([what, ...args]: readonly string[]): Promise<void> {
 async function volume([what, ...args]: readonly string[]): Promise<number> {
   switch (what) {
     case 'check':
-      return checkCluster(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
+      return checkCluster(home, parse(args, {}, ['NAME']).positionals[0] ?? '', print)
     case 'mount': {
       const options = { at: { type: 'string' }, overlay: { type: 'boolean', default: false } } as const
       const { values, positionals } = parse(args, options, ['NAME', 'FOLDER'])

@@ -26,7 +26,7 @@ describe('a file system that is examined', () => {
     await system.symlink(ROOT_INO, 'link', 'file', OWNER)
   })
 
-  const examine = (device: MemoryDevice) => FileSystem.examine(device, { now })
+  const examine = (device: MemoryDevice) => FileSystem.examine(device)
 
   /** The first block of a table, as the extent table has it. */
   function blockOf(device: MemoryDevice, table: number): DataView {

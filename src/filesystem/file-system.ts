@@ -114,8 +114,9 @@ export class FileSystem implements FileOperations {
    * walks all structures. Nothing is changed.
    * @throws FsError EINVAL when there is no file system that this code can read, EIO when blocks cannot be read
    */
-  static async examine(device: BlockDevice, { now }: FileSystemOptions): Promise<Examination> {
+  static async examine(device: BlockDevice): Promise<Examination> {
     const misfits: string[] = []
+    const now = (): Timestamp => ({ seconds: 0, nanoseconds: 0 })
     const metadata = await readMetadata(device, now, (what) => misfits.push(what))
     return { files: metadata.inodes.size, problems: [...misfits, ...checkMetadata(metadata)] }
   }

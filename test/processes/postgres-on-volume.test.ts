@@ -92,7 +92,7 @@ describe('PostgreSQL on the volume', { skip }, () => {
   async function checkVolume(): Promise<void> {
     const { status, output } = await home.borealis('volume', 'check', 'demo')
     assert.equal(status, 0, output)
-    assert.match(output, /^\d+ blocks in [3-9]\d* copies at LSN \d+: 0 differences\n$/)
+    assert.match(output, /^\d+ files: 0 problems\n\d+ blocks in [3-9]\d* copies at LSN \d+: 0 differences\n$/)
   }
 
   const available = () =>
