@@ -43,7 +43,10 @@ export interface EngineAddress {
 
 /** @param taken addresses of other instances, which may be down just now */
 export async function freeEngineAddress(taken: ReadonlySet<string>): Promise<EngineAddress> {
-  const addresses = ADDRESSES.filter((address) => !taken.has(address)).slice(0, ADDRESSES_TRIED)
+  // From anywhere: an address that looks free may be that of another region's instance which is down just now.
+  const start = Math.floor(Math.random() * ADDRESSES.length)
+  const all = [...ADDRESSES.slice(start), ...ADDRESSES.slice(0, start)]
+  const addresses = all.filter((address) => !taken.has(address)).slice(0, ADDRESSES_TRIED)
   for (const port of ENGINE_PORTS) {
     for (const address of addresses) if (await isFree(address, port)) return { address, port }
   }

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
+import { clearMounts, placeOf } from '../fuse/real-mount.ts'
 import { type EndpointType, endpointName } from '../gateway/endpoint-name.ts'
 import type { PublishedNames } from '../gateway/published-names.ts'
 import { type InstanceReport, NO_REPLACEMENTS, parseReport } from '../instance/instance-report.ts'
@@ -9,7 +10,7 @@ import { STATUS_FENCED } from '../instance/server-report.ts'
 import { volumeName } from '../protocol/lsn.ts'
 import { CliError } from './cli-error.ts'
 import type { ClusterRecord } from './cluster-record.ts'
-import { type Home, instanceFolder, logFile, passwordFile } from './home.ts'
+import { type Home, instanceFolder, logFile, mountFolder, passwordFile } from './home.ts'
 import type { MountingCommand } from './mount-check.ts'
 import { endAll } from './process-identity.ts'
 import type { ProcessList } from './process-list.ts'
@@ -201,6 +202,9 @@ export class WriterInstance {
 
   async stop(): Promise<void> {
     await this.#process.stop(STOP_MS_MAX)
+    // Nothing is left of an instance that stopped in order; of one that had to be killed there may be.
+    await this.#endServer()
+    await clearMounts(placeOf(mountFolder(this.#place.home, this.cluster.writer.name)))
     this.#wake()
   }
 

@@ -42,7 +42,7 @@ export interface KeeperOptions {
   readonly device?: string
   /** Others that every server gets, as its numbers 4 and on. */
   readonly descriptors?: readonly number[]
-  /** What the server prints is thrown away, instead of shown with ours. */
+  /** What the server prints is thrown away, instead of going where our complaints go. */
   readonly quiet?: boolean
   /** Whether a successor is to be started. @defaultValue always */
   readonly onDeath?: (death: Death) => boolean

@@ -5,7 +5,7 @@ import { type Asked, type FromKeeper, type FromServer, type Left, STATUS_REPLACE
 export interface ServerCommand {
   readonly command: readonly [program: string, ...args: string[]]
   readonly env?: NodeJS.ProcessEnv
-  /** What it prints is thrown away, instead of shown with ours. */
+  /** What it prints is thrown away, instead of going where our complaints go. */
   readonly quiet?: boolean
   /** Its numbers 3 and on. */
   readonly descriptors: readonly number[]
@@ -53,7 +53,8 @@ export class ServerProcess {
     this.serving = serving.promise
     this.#becomeReady = ready.resolve
     this.#begin = serving.resolve
-    const output = quiet === true ? 'ignore' : 'inherit'
+    // Not our standard output: whoever reads that would take its end for ours.
+    const output = quiet === true ? 'ignore' : 2
     this.child = spawn(program, args, {
       ...(env === undefined ? {} : { env }),
       stdio: ['ignore', output, output, ...descriptors, 'ipc'],

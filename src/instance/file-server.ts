@@ -57,9 +57,13 @@ export class FileServer {
   /** @returns the status of its process, when that is to end */
   async run(): Promise<number> {
     const { path, fd, generation, left } = await this.#kept.turn
-    void this.#kept.keeperGone.then(() => this.#abandon(path))
-    process.on('SIGTERM', () => void this.#abandon(path))
-    const asked = Promise.withResolvers<'leave' | 'stop'>()
+    const asked = Promise.withResolvers<'leave' | 'stop' | 'abandon'>()
+    const abandon = (): void => {
+      asked.resolve('abandon')
+      void this.#abandon(path)
+    }
+    void this.#kept.keeperGone.then(abandon)
+    process.on('SIGTERM', abandon)
     this.#kept.onAsked((what) => {
       this.#isWanted = false
       asked.resolve(what)
@@ -77,9 +81,16 @@ export class FileServer {
         onFailure: this.#complain,
       })
       const what = await Promise.race([asked.promise, mount.ended])
-      if (what !== 'leave' && what !== 'stop')
-        throw new Error(`the files of the instance were ${what} by somebody else`)
-      return await (what === 'leave' ? this.#leave(mount) : this.#stop(mount))
+      switch (what) {
+        case 'leave':
+          return await this.#leave(mount)
+        case 'stop':
+          return await this.#stop(mount)
+        case 'abandon':
+          return await this.#abandon(path)
+        default:
+          throw new Error(`the files of the instance were ${what} by somebody else`)
+      }
     } catch (error) {
       return this.#fail(error)
     } finally {
@@ -159,7 +170,7 @@ export class FileServer {
   }
 
   /** The supervisor is gone, and so is the engine, but for processes that wait for each other: nothing may stay. */
-  async #abandon(path: string): Promise<void> {
+  async #abandon(path: string): Promise<never> {
     try {
       killProcessesIn(path)
       // Also who is held up in an answer that does not come: the supervisor itself, perhaps.

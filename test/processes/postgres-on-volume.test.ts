@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type pg from 'pg'
 import type { RegionStatus } from '../../src/cli/region-status.ts'
 import { parseVolumeName } from '../../src/protocol/lsn.ts'
 import { SqliteRegistry } from '../../src/volume/sqlite-registry.ts'
 import { openFleet } from '../../src/volume/tcp-fleet.ts'
 import { whyNoMount } from '../fuse-mounts.ts'
+import { checkInserts, createLedger, Inserts } from '../ledger-inserts.ts'
 import { RegionHome } from '../region-home.ts'
 import { pause, until } from '../waiting.ts'
 
@@ -17,54 +17,6 @@ const skip = whyNoMount() ?? false
 
 /** Small enough to be flushed, merged and recycled while the test runs; a log file holds a write of a mebibyte. */
 const NODE_SETTINGS = ['logFileBytes=4194304', 'logRetainBytes=8388608', 'flushBytes=1048576', 'layerBytes=4194304']
-
-/** Several clients that insert one row after the other, and note what they were told. */
-class Inserts {
-  readonly acknowledged: number[] = []
-  /** The longest that one took. */
-  slowestMs = 0
-  failures = 0
-  readonly #clients: pg.Client[]
-  readonly #done: Promise<unknown>
-  #stopped = false
-  static #next = 0
-
-  constructor(clients: pg.Client[]) {
-    this.#clients = clients
-    this.#done = Promise.all(clients.map((client) => this.#insert(client)))
-  }
-
-  static async start(home: RegionHome, count: number): Promise<Inserts> {
-    return new Inserts(await Promise.all(Array.from({ length: count }, () => home.connect())))
-  }
-
-  async #insert(client: pg.Client): Promise<void> {
-    while (!this.#stopped) {
-      const id = Inserts.#next++
-      const startedMs = performance.now()
-      try {
-        await client.query('INSERT INTO ledger VALUES ($1, $2)', [id, 'x'.repeat(100)])
-      } catch {
-        this.failures++
-        return
-      }
-      this.slowestMs = Math.max(this.slowestMs, performance.now() - startedMs)
-      this.acknowledged.push(id)
-    }
-  }
-
-  progress(count = 50): Promise<unknown> {
-    const wanted = this.acknowledged.length + count
-    return until(`${count} more inserts`, () => this.acknowledged.length >= wanted || this.failures > 0)
-  }
-
-  /** Resolves when all clients have ended: asked to, or because their server has. */
-  async stop(): Promise<void> {
-    this.#stopped = true
-    await this.#done
-    for (const client of this.#clients) await client.end().catch(() => {})
-  }
-}
 
 describe('PostgreSQL on the volume', { skip }, () => {
   let home: RegionHome
@@ -77,17 +29,7 @@ describe('PostgreSQL on the volume', { skip }, () => {
     await home?.[Symbol.asyncDispose]()
   })
 
-  async function checkLedger(): Promise<void> {
-    const client = await home.connect()
-    const { rows } = await client.query('SELECT id FROM ledger')
-    await client.end()
-    const present = new Set(rows.map(({ id }) => id as number))
-    assert.deepEqual(
-      acknowledged.filter((id) => !present.has(id)),
-      [],
-      'acknowledged and not there',
-    )
-  }
+  const checkLedger = () => checkInserts(home, acknowledged)
 
   async function checkVolume(): Promise<void> {
     const { status, output } = await home.borealis('volume', 'check', 'demo')
@@ -109,8 +51,8 @@ describe('PostgreSQL on the volume', { skip }, () => {
     console.log(`from nothing to the first query: ${Math.round(performance.now() - startedMs)} ms`)
     assert.deepEqual(rows, [{ ssl: true }])
     assert.match(output, /cluster demo, PostgreSQL 17\.\d+, available/)
-    await client.query('CREATE TABLE ledger (id int PRIMARY KEY, filling text)')
     await client.end()
+    await createLedger(home)
   })
 
   it('tells what runs, as the contract has it', async () => {
@@ -210,10 +152,16 @@ describe('PostgreSQL on the volume', { skip }, () => {
       acknowledged.push(...inserts.acknowledged)
       assert.throws(() => process.kill(instances[0]?.enginePid ?? 0, 0), { code: 'ESRCH' })
       assert.equal(home.mounts, 0)
+      assert.match((await home.writer()).reason ?? '', /another has opened its volume/)
     } finally {
       fleet.close()
       registry.close()
     }
+  })
+
+  it('takes its volume back after a while', async () => {
+    await available()
+    await checkLedger()
   })
 
   it('stops with everything, and finds its data again', async () => {
