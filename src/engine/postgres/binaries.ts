@@ -3,7 +3,7 @@
  * up for; what comes is checked against the hashes in `versions.ts`, and no script of the package is run.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, normalize } from 'node:path'
 import { type Account, openFolders } from '../account.ts'
 import { EngineError } from '../engine-error.ts'
@@ -32,7 +32,7 @@ const INSTALL_DEADLINE_MS = 600_000
 const ABANDONED_AFTER_MS = 2 * INSTALL_DEADLINE_MS
 const TEMPORARY = '.new-'
 
-/** A folder beside where it will be renamed to, and without those that were left behind. */
+/** A folder beside where it will be renamed to, and without those that were left behind. By its path without links. */
 export async function temporaryBeside(path: string): Promise<string> {
   const parent = dirname(path)
   await mkdir(parent, { recursive: true, mode: 0o755 })
@@ -43,7 +43,8 @@ export async function temporaryBeside(path: string): Promise<string> {
     if (modified === undefined || Date.now() - modified.mtimeMs < ABANDONED_AFTER_MS) continue
     await rm(left, { recursive: true, force: true })
   }
-  return mkdtemp(join(parent, TEMPORARY))
+  // npm takes a folder behind a link for another one, without a lockfile.
+  return realpath(await mkdtemp(join(parent, TEMPORARY)))
 }
 
 /** Renames a finished folder into place. Whoever comes second has the same content, and drops it. */
