@@ -61,6 +61,8 @@ export class WriterInstance {
   readonly #process: SupervisedProcess
   #report: InstanceReport | undefined
   #waiting: (() => void)[] = []
+  /** One after the other. */
+  #replacing: Promise<void> = Promise.resolve()
 
   constructor(cluster: ClusterRecord, place: WriterPlace) {
     this.cluster = cluster
@@ -180,7 +182,16 @@ export class WriterInstance {
    * @returns for how long clients had to wait
    * @throws CliError when it goes on with the old one, or the instance ended
    */
-  async replaceServer(): Promise<number> {
+  replaceServer(): Promise<number> {
+    const replaced = this.#replacing.then(() => this.#replaceServer())
+    this.#replacing = replaced.then(
+      () => {},
+      () => {},
+    )
+    return replaced
+  }
+
+  async #replaceServer(): Promise<number> {
     const { name } = this.cluster.writer
     if (!this.isAvailable) throw new CliError(`instance ${name} is ${this.#stateName}: try again when it is available`)
     const { pid } = this.#process

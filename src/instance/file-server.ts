@@ -56,7 +56,9 @@ export class FileServer {
 
   /** @returns the status of its process, when that is to end */
   async run(): Promise<number> {
-    const { path, fd, generation, left } = await this.#kept.turn
+    const turn = await Promise.race([this.#kept.turn, this.#kept.keeperGone])
+    if (turn === undefined) return 1
+    const { path, fd, generation, left } = turn
     const asked = Promise.withResolvers<'leave' | 'stop' | 'abandon'>()
     const abandon = (): void => {
       asked.resolve('abandon')
