@@ -31,6 +31,10 @@ export const DEFAULT_GEOMETRY: VolumeGeometry = { blockBytes: 8192, blocksPerGro
 
 const FIRST_GROUP = groupIndex(0)
 
+/** Making a volume gives up after this time. */
+const CREATE_MS_MAX = 15_000
+const CREATE_PAUSE_MS = 100
+
 function checkGeometry({ blockBytes, blocksPerGroup }: VolumeGeometry): void {
   if (!Number.isSafeInteger(blockBytes) || blockBytes % 16 !== 0 || blockBytes < 16 || blockBytes > 65_536 - 1024) {
     throw new VolumeError('BadRequest', 'a block has a multiple of 16 bytes, up to 64,512')
@@ -60,8 +64,22 @@ export class Volumes {
     checkGeometry(geometry)
     const id = this.#newId()
     await createCell(this.#context.registry, newVolume(id, geometry.blockBytes, geometry.blocksPerGroup))
-    await createVolumeGroup(this.#context, id, 0, FIRST_GROUP)
+    await this.#createFirstGroup(id)
     return id
+  }
+
+  /** Nodes that are being started, or are very busy, take their time. */
+  async #createFirstGroup(id: VolumeId): Promise<void> {
+    const { clock } = this.#context
+    for (const endMs = clock.now() + CREATE_MS_MAX; ; await this.#context.pause(CREATE_PAUSE_MS)) {
+      try {
+        await createVolumeGroup(this.#context, id, 0, FIRST_GROUP)
+        return
+      } catch (error) {
+        const mayCome = error instanceof VolumeError && error.code === 'NoQuorum' && clock.now() < endMs
+        if (!mayCome) throw error
+      }
+    }
   }
 
   /**
