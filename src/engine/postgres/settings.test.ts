@@ -29,6 +29,8 @@ describe('settings of an engine', () => {
     assert.equal(values(17).get('allow_alter_system'), 'off')
     assert.equal(values(17).get('effective_io_concurrency'), '0')
     assert.equal(values(18).get('effective_io_concurrency'), undefined)
+    assert.equal(values(17).get('io_method'), undefined)
+    assert.equal(values(18).get('io_method'), 'worker')
   })
 
   it('take most of the memory for buffers, within limits', () => {

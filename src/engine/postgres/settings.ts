@@ -79,10 +79,22 @@ const storage = (): Setting[] => [
   { name: 'data_sync_retry', value: 'off', reason: 'a failed sync means that we are fenced: stop, do not try again' },
 ]
 
-/** Read-ahead into the kernel's page cache, which reads past it never see. From 18 on workers read into the buffers. */
+/**
+ * Up to 17 it goes into the kernel's page cache, which reads past it never see. From 18 on it goes into the buffers, and
+ * only reads are asynchronous: pages are written as ever, so each method is as safe as the others
+ * (`test/processes/fuse-engines.test.ts`). Cold scans on the volume, on a busy machine with 2 cores, three rounds with
+ * each: sequential 1.4 times as fast with workers as without, by an index twice as fast.
+ */
 const readAhead = ({ major }: Shape): Setting[] =>
   major >= 18
-    ? []
+    ? [
+        {
+          name: 'io_method',
+          value: 'worker',
+          reason:
+            'reads ahead while rows are looked at; io_uring is not in the build, and forbidden in most containers',
+        },
+      ]
     : [
         {
           name: 'effective_io_concurrency',
