@@ -7,7 +7,8 @@ import { overlayDevice, viewDevice } from '../filesystem/volume-devices.ts'
 import { OverlayStore } from '../volume/overlay-store.ts'
 import { OverlayView } from '../volume/overlay-view.ts'
 import type { VolumeView } from '../volume/volume-view.ts'
-import { DATA_FOLDER, type ScratchPlace } from './volume-files.ts'
+import { DATA_FOLDER } from './instance-folder.ts'
+import type { ScratchPlace } from './volume-files.ts'
 
 const now = (): Timestamp => {
   const ms = Date.now()

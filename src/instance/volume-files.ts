@@ -15,8 +15,6 @@ import type { VolumeWriter } from '../volume/writer.ts'
 import type { WriterOptions } from '../volume/writer-options.ts'
 import { DATA_FOLDER } from './instance-folder.ts'
 
-export { DATA_FOLDER }
-
 const OPEN_PAUSE_MS = 250
 
 const now = (): Timestamp => {
