@@ -4,12 +4,14 @@ import { once } from 'node:events'
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
 import { createAuthority, issueServer } from '../../src/engine/certificates.ts'
 import { generatePassword } from '../../src/engine/postgres/passwords.ts'
 import { BUFFERS_SHARE } from '../../src/engine/postgres/settings.ts'
 import { SUPERUSER } from '../../src/engine/postgres/template.ts'
 import { type InstanceReport, parseReport } from '../../src/instance/instance-report.ts'
-import { nodeId, volumeName } from '../../src/protocol/lsn.ts'
+import { VolumeError } from '../../src/protocol/errors.ts'
+import { nodeId, type VolumeId, volumeName } from '../../src/protocol/lsn.ts'
 import { registerNode } from '../../src/volume/fleet-nodes.ts'
 import { SqliteRegistry } from '../../src/volume/sqlite-registry.ts'
 import { type Fleet, openFleet } from '../../src/volume/tcp-fleet.ts'
@@ -23,6 +25,8 @@ import type { Counters } from './side.ts'
 const PROGRAM = join(import.meta.dirname, '..', '..', 'src', 'instance', 'instance-main.ts')
 const MIB = 1 << 20
 const STATUS_MS_MAX = 5000
+const CREATE_TRIES_MAX = 20
+const CREATE_PAUSE_MS = 500
 
 export interface VolumePlace {
   readonly folder: string
@@ -35,6 +39,18 @@ export interface VolumePlace {
   readonly delays: Delays | undefined
   /** More options of Node for the instance's process, to profile it. */
   readonly nodeOptions: readonly string[]
+}
+
+/** Nodes that have just started on a busy machine may not answer in time. */
+async function createVolume(fleet: Fleet): Promise<VolumeId> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await fleet.volumes.create()
+    } catch (error) {
+      if (!(error instanceof VolumeError) || !error.retryable || tries === CREATE_TRIES_MAX) throw error
+      await pause(CREATE_PAUSE_MS)
+    }
+  }
 }
 
 export class VolumeServer {
@@ -67,12 +83,13 @@ export class VolumeServer {
       }
     }
     const fleet = openFleet(registry)
-    const server = new VolumeServer(place, registry, hosts, fleet, volumeName(await fleet.volumes.create()))
+    let server: VolumeServer | undefined
     try {
+      server = new VolumeServer(place, registry, hosts, fleet, volumeName(await createVolume(fleet)))
       await server.#available()
       return server
     } catch (error) {
-      await server.stop()
+      await (server?.stop() ?? hosts.stop())
       throw error
     }
   }
