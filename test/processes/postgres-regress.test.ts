@@ -49,6 +49,12 @@ describe('the regression tests of PostgreSQL', { skip }, () => {
       t.diagnostic(`engine ${instance.place.binaries.version.name}, tests ${suite.version}`)
       t.diagnostic(`statfs says file system 0x${statfsSync(instance.folder).type.toString(16)} (ext4 is 0xef53)`)
       onDisk = await suite.run('disk', await opened(instance.place.folders.run, instance.configuration.port))
+      // Tests of a later release know of errors that this one still has.
+      assert.equal(
+        instance.engine.state.name,
+        'running',
+        'the engine did not survive the tests: are they of its release?',
+      )
     } finally {
       await instance.remove()
     }
@@ -60,8 +66,9 @@ describe('the regression tests of PostgreSQL', { skip }, () => {
     await home.up()
     const made = await home.borealis('cluster', 'create', CLUSTER, '--engine-version', major())
     assert.equal(made.status, 0, made.output)
-    const { name, port } = await home.writer(CLUSTER)
+    const { name, port, enginePid } = await home.writer(CLUSTER)
     onVolume = await suite.run('volume', await opened(join(home.root, 'instances', name, 'run'), port))
+    assert.equal((await home.writer(CLUSTER)).enginePid, enginePid, 'the engine did not survive the tests')
     t.diagnostic(`${onVolume.passed.length} passed in ${onVolume.seconds.toFixed(0)} s`)
     const { status, output } = await home.borealis('volume', 'check', CLUSTER)
     assert.equal(status, 0, output)
