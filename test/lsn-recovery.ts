@@ -44,6 +44,8 @@ export interface History {
 const NOTE_MS = 20
 /** Of load between two crashes. */
 const CRASH_AFTER_MS = 6000
+/** On a busy machine the load lasts longer. */
+const TRANSFERS_MIN = 300
 
 /** @param loadMs how long it is under load; parts of it are killed meanwhile */
 export async function makeHistory(seed: number, clients: number, loadMs: number): Promise<History> {
@@ -53,8 +55,8 @@ export async function makeHistory(seed: number, clients: number, loadMs: number)
   try {
     cluster.start()
     const end = performance.now() + loadMs
-    while (performance.now() < end) {
-      const next = Math.min(end, performance.now() + random.between(CRASH_AFTER_MS / 2, CRASH_AFTER_MS))
+    while (performance.now() < end || cluster.load.acknowledged < TRANSFERS_MIN) {
+      const next = performance.now() + random.between(CRASH_AFTER_MS / 2, CRASH_AFTER_MS)
       for (; performance.now() < next; await pause(NOTE_MS)) durablePoints.add(cluster.load.durable)
       if (performance.now() < end) await crash(cluster.home, random.pick(VICTIMS), random.pick(['a', 'b', 'c']))
     }
