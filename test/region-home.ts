@@ -16,7 +16,7 @@ import { type Finished, runProgram } from './fuse-mounts.ts'
 import type { OrdinaryUser } from './ordinary-user.ts'
 import { connectAsSuperuser, engineHome, installed } from './postgres-instance.ts'
 
-export const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
+const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
 
 export class RegionHome implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))

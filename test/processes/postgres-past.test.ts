@@ -13,7 +13,7 @@ import { SqliteRegistry } from '../../src/volume/sqlite-registry.ts'
 import { openFleet } from '../../src/volume/tcp-fleet.ts'
 import { endWithUs } from '../child-processes.ts'
 import { type Finished, whyNoMount } from '../fuse-mounts.ts'
-import { BOREALIS, RegionHome } from '../region-home.ts'
+import { RegionHome } from '../region-home.ts'
 import { pause, until } from '../waiting.ts'
 
 const skip = whyNoMount() ?? false
@@ -22,6 +22,9 @@ const UP = ['--memory-mib', '128']
 
 /** A time is turned into an LSN by what the volume notes once a second. */
 const TIME_STEP_MS = 1100
+
+/** What `bin/borealis` hands over to: signals reach it as they are. */
+const BOREALIS = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
 
 /** `borealis volume mount`, running. */
 class Mounted implements AsyncDisposable {
@@ -48,9 +51,9 @@ class Mounted implements AsyncDisposable {
     return this
   }
 
-  /** As with Ctrl-C. */
-  end(): Promise<Finished> {
-    this.#child.kill('SIGINT')
+  /** As with Ctrl-C, unless another signal is given. */
+  end(signal: NodeJS.Signals = 'SIGINT'): Promise<Finished> {
+    this.#child.kill(signal)
     return this.#ended
   }
 
@@ -246,6 +249,15 @@ describe('the past of a cluster', { skip }, () => {
     await using second = await new Mounted(home, place, ['--overlay']).ready()
     assert.deepEqual(await readdir(second.folder), ['data'])
     assert.equal(await rowsIn('demo'), 2000)
+  })
+
+  it('is mounted again where whoever served it was killed', async () => {
+    const place = await empty('killed')
+    const first = await new Mounted(home, place, []).ready()
+    await first.end('SIGKILL')
+    assert.equal(mountsAt(place), 1)
+    await using _ = await new Mounted(home, place, []).ready()
+    assert.deepEqual([mountsAt(place), await readdir(place)], [1, ['data']])
   })
 
   it('stays with its branches when the cluster itself is deleted', async () => {
