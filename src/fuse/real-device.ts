@@ -20,8 +20,11 @@ const { EAGAIN, ECONNABORTED, EINTR, ENODEV, ENOENT, EPERM } = constants.errno
 /** Taken in one turn of the event loop; more has to wait until sockets and timers had theirs. About half a millisecond. */
 const REQUESTS_PER_TURN_MAX = 64
 
-/** With so many requests waiting for promises no more are taken; each may hold a buffer of 1 MiB of address space. */
+/** With so many requests waiting for promises no more are taken. */
 const WAITING_MAX = 512
+
+/** And with so many bytes of writes that wait: without a quorum they would fill the memory, a mebibyte each. */
+const HELD_BYTES_MAX = 64 << 20
 
 /** Buffers kept for writes that wait; more are left to the collector. */
 const SPARE_BUFFERS_MAX = 32
@@ -59,6 +62,8 @@ export class FuseDevice {
   readonly #spare: ReceiveBuffer[] = []
   readonly #end: (reason: EndReason) => void
   #buffer = receiveBuffer()
+  /** Of the writes that wait. */
+  #heldBytes = 0
   #state: 'serving' | 'full' | 'leaving' | 'ended' = 'serving'
   #onLeft: () => void = () => {}
 
@@ -110,11 +115,15 @@ export class FuseDevice {
       if (length < 0) {
         if (!this.#goesOn(errno())) return
       } else this.#take(length)
-      if (this.server.waiting >= this.#waitingMax) {
+      if (this.#isFull) {
         this.#state = 'full'
         this.#watch.stop()
       }
     }
+  }
+
+  get #isFull(): boolean {
+    return this.server.waiting >= this.#waitingMax || this.#heldBytes >= HELD_BYTES_MAX
   }
 
   /** After a read that brought nothing: whether there may be more. */
@@ -140,8 +149,11 @@ export class FuseDevice {
     const kept = this.server.handle(buffer.request)
     if (kept === undefined) return
     this.#buffer = this.#spare.pop() ?? receiveBuffer()
+    this.#heldBytes += length
     void kept.then(() => {
+      this.#heldBytes -= length
       if (this.#spare.length < SPARE_BUFFERS_MAX) this.#spare.push(buffer)
+      this.#takeAgain()
     })
   }
 
@@ -156,7 +168,11 @@ export class FuseDevice {
 
   #onAnswered(): void {
     if (this.#state === 'leaving' && this.server.waiting === 0) this.#onLeft()
-    if (this.#state !== 'full' || this.server.waiting >= this.#waitingMax) return
+    this.#takeAgain()
+  }
+
+  #takeAgain(): void {
+    if (this.#state !== 'full' || this.#isFull) return
     this.#state = 'serving'
     this.#watch.start()
   }

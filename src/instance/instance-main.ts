@@ -3,7 +3,7 @@
  *
  *   node src/instance/instance-main.ts --name NAME --folder FOLDER --home HOME --registry FILE --volume vol-0a1b2c3d
  *     --version 17 --address IP --port PORT --memory-mib N --certificate FILE --key FILE --master NAME
- *     --password-file FILE [--cache-mib N]
+ *     --password-file FILE [--server-memory-mib N]
  *
  * It is the supervisor: the files of the instance are served by a process of their own, the engine is another. SIGUSR2
  * replaces the server of the files. Prints its state as lines of JSON (`instance-report.ts`). SIGTERM and the end of its
@@ -20,6 +20,16 @@ const MIB = 1 << 20
 
 /** Everything that ends, ends in this time after it was asked to stop; then the process goes as it is. */
 const STOP_MS_MAX = 90_000
+
+/**
+ * What the server of the files takes besides its cache of blocks: Node itself, log that is not durable yet (twice 32 MiB),
+ * writes that wait (64 MiB), what the collector has not come to.
+ */
+const SERVER_REST_MIB = 256
+const CACHE_MIB_MIN = 16
+
+/** A larger cache saves reads of what was just written (vacuum, index builds), and full images where a delta would do. */
+const cacheMib = (memoryMib: number): number => Math.max(memoryMib - SERVER_REST_MIB, CACHE_MIB_MIN)
 
 const NEEDED = [
   'name',
@@ -51,7 +61,9 @@ function positive(name: string, text: string): number {
 function parseSettings(args: readonly string[]): InstanceSettings {
   let values: Readonly<Record<string, string | undefined>>
   try {
-    const options = Object.fromEntries([...NEEDED, 'cache-mib'].map((name) => [name, { type: 'string' as const }]))
+    const options = Object.fromEntries(
+      [...NEEDED, 'server-memory-mib'].map((name) => [name, { type: 'string' as const }]),
+    )
     values = parseArgs({ args: [...args], options }).values as Readonly<Record<string, string | undefined>>
   } catch (error) {
     throw new UsageError(messageOf(error))
@@ -73,7 +85,7 @@ function parseSettings(args: readonly string[]): InstanceSettings {
     address: given('address'),
     port: positive('port', given('port')),
     memoryBytes: positive('memory-mib', given('memory-mib')) * MIB,
-    cacheBytes: positive('cache-mib', values['cache-mib'] ?? '64') * MIB,
+    cacheBytes: cacheMib(positive('server-memory-mib', values['server-memory-mib'] ?? '512')) * MIB,
     certificate: {
       certificate: readFileSync(given('certificate'), 'utf8'),
       key: readFileSync(given('key'), 'utf8'),
