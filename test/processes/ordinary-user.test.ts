@@ -76,6 +76,14 @@ describe('an ordinary user', { skip }, () => {
     }
   })
 
+  it('replaces the server under the running engine', async () => {
+    const { instance, engine } = await available()
+    const { status, output } = await home.borealis('patch', 'demo')
+    assert.equal(status, 0, output)
+    assert.equal(await rows(), 1000)
+    assert.deepEqual(await available(), { instance, engine })
+  })
+
   it('loses nothing when the instance is killed, which takes its engine with it', async () => {
     const { instance, engine } = await available()
     process.kill(instance, 'SIGKILL')
