@@ -8,6 +8,7 @@ import { satisfied } from '../src/protocol/quorum.ts'
 import type { Segment } from '../src/storage/segment.ts'
 import type { VolumeRecord } from '../src/volume/volume-record.ts'
 import { checkCopies, checkRead, checkSameScl, type FullCopy } from './checks.ts'
+import { blocksLost } from './disk-observer.ts'
 import { calm } from './network.ts'
 import type { NodeHost } from './node-host.ts'
 import { Violation, type VolumeModel } from './oracle.ts'
@@ -55,8 +56,9 @@ function leaveOut(world: World): void {
   const out: NodeHost[] = []
   for (const host of world.random.shuffled(world.fleet.hosts)) {
     const names = new Set([...out, host].map(({ name }) => name))
-    const isBearable = world.watch.groups().every(({ name, config }) =>
-      config.sets.every((set) => {
+    const isBearable = world.watch.groups().every((group) => {
+      const { name, config } = group
+      return config.sets.every((set) => {
         const alone = { ...config, sets: [set] }
         const isIn = (member: number): boolean => !names.has(config.members[member]?.node ?? '')
         const isGood = (member: number): boolean => {
@@ -68,14 +70,16 @@ function leaveOut(world: World): void {
           if (copy === undefined || !isIn(member)) return false
           const host = world.fleet.hostOf(copy.node)
           // One with damage may yet find out that it is lost.
-          return world.fleet.nodeOf(host)?.incarnation === copy.incarnation && host.options.disk.damage().length === 0
+          return world.fleet.nodeOf(host)?.incarnation === copy.incarnation && world.fleet.isSound(host)
         }
+        const isLeft = (member: number): boolean => isGood(member) && isThere(member)
         return (
-          satisfied(readQuorum(alone), (member) => isGood(member) && isThere(member)) &&
-          satisfied(writeQuorum(alone), isThere)
+          satisfied(readQuorum(alone), isLeft) &&
+          satisfied(writeQuorum(alone), isThere) &&
+          world.atlas.keepsBlocksOf({ ...group, config: alone }, isLeft)
         )
-      }),
-    )
+      })
+    })
     if (isBearable) out.push(host)
   }
   world.fleet.keepDown(out)
@@ -147,8 +151,14 @@ function unfinished(world: World): string | undefined {
           return `${host.name} has no segment of ${name}`
         }
         if (segment.state !== 'active') return `${name} on ${host.name} is ${segment.state}`
-        if (segment.kind === 'full' && segment.completeTo < durable) {
+        if (segment.kind !== 'full') continue
+        if (segment.completeTo < durable) {
           return `${name} on ${host.name} is complete to ${segment.completeTo} of ${durable}`
+        }
+        // What nobody has read yet is found by the next scrub, and every block is good on some copy.
+        const identity = { volume: record.id, group: segment.group, blockBytes: record.blockBytes }
+        if (!segment.damage.isEmpty || !blocksLost(host.options.disk, identity, segment.layers.toManifest()).isEmpty) {
+          return `${name} on ${host.name} has damaged blocks`
         }
       }
       const scls = new Set(present.map(({ segment }) => segment?.scl))
@@ -213,8 +223,7 @@ function checkAll(world: World): void {
       for (let block = first; block < Math.min(first + world.swarm.blocksPerGroup, world.swarm.blocks); block++)
         blocks.push(block)
       const copies = active.flatMap(({ host, segment }): FullCopy[] => {
-        // Damage that nobody has read yet is found by the next scrub.
-        if (segment?.kind !== 'full' || host.options.disk.damage().length > 0) return []
+        if (segment?.kind !== 'full') return []
         const read = (block: number, at: Lsn) => ({
           data: segment.read(block - first, at, null).bytes ?? new Uint8Array(0),
         })

@@ -161,6 +161,12 @@ export class Inode {
     return true
   }
 
+  /** Undoes what `rot` (with this mask) or `spoil` has just done. */
+  takeBack(mask: number): void {
+    const last = this.#damage.pop()
+    if (last?.kind === 'rot') this.#bytes[last.from] = (this.#bytes[last.from] as number) ^ mask
+  }
+
   /** Bytes of another write land here, durably. */
   overwrite(offset: number, bytes: Uint8Array): void {
     eachSector(offset, Math.min(bytes.length, this.#size - offset), (sector, from, to) => {

@@ -36,6 +36,8 @@ export interface DiskOptions {
 
 export interface DamageReport extends Damage {
   readonly path: string
+  /** As if it had not happened; to be called at once, if at all. */
+  takeBack(): void
 }
 
 /** `writeDurable` works on whole pages, as O_DIRECT does. */
@@ -93,22 +95,32 @@ export class SimDisk {
     return Math.max(0, this.options.capacityBytes - this.ballastBytes - this.usedBytes())
   }
 
-  /** All that is wrong with stored bytes and was neither written over durably nor removed durably. */
-  damage(): Damage[] {
-    return [...this.tree.reachable()].flatMap((inode) => [...inode.damage])
+  /**
+   * All that is wrong with stored bytes and was neither written over durably nor removed durably.
+   * @param counts leaves files out by their path, which is empty for one that only a power cut may bring back
+   */
+  damage(counts: (path: string) => boolean = () => true): Damage[] {
+    const damaged = [...this.tree.reachable()].filter((inode) => inode.damage.length > 0)
+    if (damaged.length === 0) return []
+    const paths = new Map(this.tree.files().map(([path, inode]) => [inode, path]))
+    return damaged.filter((inode) => counts(paths.get(inode) ?? '')).flatMap((inode) => [...inode.damage])
   }
 
   /** Flips bits of one stored byte. @returns where, or undefined when there is nothing that could rot. */
   rot(chooses: (path: string) => boolean = () => true): DamageReport | undefined {
     return this.#spoilSome(chooses, (inode) => {
       const offset = this.#random.below(inode.size)
-      return inode.rot(offset, 1 << this.#random.below(8))
+      const mask = 1 << this.#random.below(8)
+      return inode.rot(offset, mask) ? () => inode.takeBack(mask) : undefined
     })
   }
 
   /** Makes one sector unreadable until it is written again. */
   spoil(chooses: (path: string) => boolean = () => true): DamageReport | undefined {
-    return this.#spoilSome(chooses, (inode) => inode.spoil(this.#random.below(Math.ceil(inode.size / SECTOR_BYTES))))
+    return this.#spoilSome(chooses, (inode) => {
+      const sector = this.#random.below(Math.ceil(inode.size / SECTOR_BYTES))
+      return inode.spoil(sector) ? () => inode.takeBack(0) : undefined
+    })
   }
 
   /** The next write to the disk lands elsewhere. */
@@ -116,12 +128,17 @@ export class SimDisk {
     this.#misdirect = true
   }
 
-  #spoilSome(chooses: (path: string) => boolean, spoil: (inode: Inode) => boolean): DamageReport | undefined {
+  /** @param spoil answers how to undo what it did, if it did anything */
+  #spoilSome(
+    chooses: (path: string) => boolean,
+    spoil: (inode: Inode) => (() => void) | undefined,
+  ): DamageReport | undefined {
     const files = this.tree.files().filter(([path, inode]) => inode.size > 0 && chooses(path))
     for (const [path, inode] of this.#random.shuffled(files)) {
       // Most of a preallocated file is zeros that nobody reads: a few attempts find something of interest.
       for (let attempt = 0; attempt < 4; attempt++) {
-        if (spoil(inode)) return { ...(inode.damage.at(-1) as Damage), path }
+        const takeBack = spoil(inode)
+        if (takeBack !== undefined) return { ...(inode.damage.at(-1) as Damage), path, takeBack }
       }
     }
     return undefined

@@ -1,4 +1,7 @@
 /** What goes wrong: at each step one fault, within what the protocol promises to survive, and its end a while later. */
+import { segmentFolder } from '../src/storage/segment-manifest.ts'
+import type { DamageReport } from './disk.ts'
+import { isLayerFile } from './disk-observer.ts'
 import { CRASH_MOMENTS } from './effects.ts'
 import { ZONES } from './fleet.ts'
 import type { NodeHost } from './node-host.ts'
@@ -88,6 +91,8 @@ export class FaultActor {
       case 'unreadable':
       case 'misdirect':
         return this.#damage(fault, host)
+      case 'rotCopies':
+        return this.#rotCopies()
       case 'slowDisk':
         disk.slowdown = this.#random.magnitude(2, 100)
         this.#for(() => {
@@ -155,17 +160,48 @@ export class FaultActor {
     const { fleet, atlas } = this.#world
     const { disk } = host.options
     fleet.noteHealed()
-    if (!atlas.mayDamage(host.options.config.node)) return false
-    if (fault === 'misdirect') disk.misdirectNext()
-    else {
-      // Where it matters as often as where it does not.
-      const kind = this.#random.pick(['log/', 'segments/', 'segments/', ''])
-      const chooses = (path: string): boolean => path.startsWith(kind)
-      const report = fault === 'rot' ? disk.rot(chooses) : disk.spoil(chooses)
-      if (report === undefined) return false
-      this.#world.stage.trace.line(host.name, `${report.kind} in ${report.path} at ${report.from}`)
+    if (fault === 'misdirect') {
+      if (!atlas.mayDamage(host.options.config.node)) return false
+      disk.misdirectNext()
+      fleet.damaged(host)
+      return true
     }
-    fleet.damaged(host)
+    // Where it matters as often as where it does not.
+    const kind = this.#random.pick(['log/', 'segments/', 'segments/', ''])
+    const chooses = (path: string): boolean => path.startsWith(kind)
+    return this.#spoiled(host, fault === 'rot' ? disk.rot(chooses) : disk.spoil(chooses))
+  }
+
+  /** A layer of each full copy of a group rots, each where it does. */
+  #rotCopies(): boolean {
+    const { fleet, watch } = this.#world
+    const groups = watch.groups()
+    if (groups.length === 0) return false
+    const { config, segment } = this.#random.pick(groups)
+    const folder = segmentFolder(segment.volume, segment.group)
+    fleet.noteHealed()
+    let struck = 0
+    for (const { node, kind } of config.members) {
+      if (kind !== 'full') continue
+      const host = fleet.hostOf(node)
+      const report = host.options.disk.rot((path) => path.startsWith(`${folder}/`) && isLayerFile(path))
+      if (this.#spoiled(host, report)) struck++
+    }
+    if (struck > 1) this.#world.count(`${struck} copies rotted at once`)
+    return struck > 0
+  }
+
+  /** Takes damage back that goes too far: of layers what would be the end of a block, elsewhere that of a copy too many. */
+  #spoiled(host: NodeHost, report: DamageReport | undefined): boolean {
+    if (report === undefined) return false
+    const { fleet, atlas, stage } = this.#world
+    const isLayer = isLayerFile(report.path)
+    if (isLayer ? !atlas.keepsBlocks : !atlas.mayDamage(host.options.config.node)) {
+      report.takeBack()
+      return false
+    }
+    stage.trace.line(host.name, `${report.kind} in ${report.path} at ${report.from}`)
+    if (!isLayer) fleet.damaged(host)
     return true
   }
 

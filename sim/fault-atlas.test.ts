@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { joint, type Member, newGroup } from '../src/protocol/group.ts'
-import { groupIndex, type NodeId, nodeId } from '../src/protocol/lsn.ts'
+import { groupIndex, type NodeId, nodeId, volumeId } from '../src/protocol/lsn.ts'
+import { BlockRanges } from '../src/storage/layers/block-ranges.ts'
 import { type AtlasGroup, FaultAtlas } from './fault-atlas.ts'
 import { Random } from './random.ts'
 
@@ -15,7 +16,8 @@ const memberOf = (name: string, zone: number, kind: 'full' | 'tail'): Member => 
 
 /** a, c, e are full; b, d, f are tails. */
 const SIX = 'abcdef'.split('').map((name, i) => memberOf(name, i >> 1, i % 2 === 0 ? 'full' : 'tail'))
-const GROUP: AtlasGroup = { name: 'vol/0', config: newGroup(groupIndex(0), SIX) }
+const segment = { volume: volumeId(1), group: groupIndex(0), blockBytes: 256 }
+const GROUP: AtlasGroup = { name: 'vol/0', config: newGroup(groupIndex(0), SIX), segment }
 const nodes = (names: string): NodeId[] => names.split('').map(nodeId)
 
 function hit(atlas: FaultAtlas, name: string): boolean {
@@ -61,7 +63,7 @@ describe('the fault atlas', () => {
 
   it('counts a new member as bad until it has caught up, and keeps a quorum of both sets', () => {
     const g = memberOf('g', 0, 'full')
-    const changing: AtlasGroup = { name: 'vol/0', config: joint(GROUP.config, new Map([[nodeId('a'), g]])) }
+    const changing: AtlasGroup = { ...GROUP, config: joint(GROUP.config, new Map([[nodeId('a'), g]])) }
     const atlas = new FaultAtlas(() => [changing])
     atlas.joined('vol/0', g)
     assert.equal(hit(atlas, 'c'), true)
@@ -75,7 +77,7 @@ describe('the fault atlas', () => {
 
   it('looks at every group that a node is a member of', () => {
     const others = 'abghij'.split('').map((name, i) => memberOf(name, i >> 1, i % 2 === 0 ? 'full' : 'tail'))
-    const second: AtlasGroup = { name: 'vol/1', config: newGroup(groupIndex(1), others) }
+    const second: AtlasGroup = { name: 'vol/1', config: newGroup(groupIndex(1), others), segment }
     const atlas = new FaultAtlas(() => [GROUP, second])
     for (const name of 'ghi') assert.equal(hit(atlas, name), true)
     assert.equal(hit(atlas, 'a'), false)
@@ -93,6 +95,24 @@ describe('the fault atlas', () => {
         atlas.check()
       }
     }
+  })
+
+  it('lets layers of all full copies be damaged, but leaves each block on one of the good ones', () => {
+    const lost = new Map(['a', 'c', 'e'].map((name) => [name, new BlockRanges()]))
+    const atlas = new FaultAtlas(
+      () => [GROUP],
+      3,
+      (_, { node }) => lost.get(node) ?? new BlockRanges(),
+    )
+    lost.get('a')?.add(0, 5)
+    lost.get('c')?.add(4, 9)
+    lost.get('e')?.add(9, 12)
+    assert.equal(atlas.keepsBlocks, true)
+    assert.equal(atlas.mayDamage(nodeId('e')), false, 'block 4 is good there alone')
+    assert.equal(hit(atlas, 'a'), true)
+    assert.equal(atlas.keepsBlocks, true)
+    lost.get('e')?.add(8, 9)
+    assert.equal(atlas.keepsBlocks, false)
   })
 
   it('notices when it was not asked', () => {

@@ -3,12 +3,17 @@
  * stay within what the protocol promises to survive: of the members of each protection group that hold good copies, a
  * read quorum (three of six, a full one among them) is always left, in every set of its membership.
  *
+ * Damage in layers concerns the blocks that it hits, and no more: every block has to be left on some full copy that is
+ * good. So all full copies of a group may be damaged at once, in different blocks.
+ *
  * A copy is not good from the moment it is damaged or loses what it acknowledged until it was seen to be whole again;
  * a new member is not good until it has caught up. A node that is merely down, cut off or slow still has its copy.
  */
 import { type GroupConfig, isJoint, readQuorum } from '../src/protocol/group.ts'
 import type { NodeId } from '../src/protocol/lsn.ts'
 import { satisfied } from '../src/protocol/quorum.ts'
+import { type BlockRange, BlockRanges } from '../src/storage/layers/block-ranges.ts'
+import type { SegmentIdentity } from '../src/storage/layers/layer-file.ts'
 
 /** One segment's place in the fleet. */
 export interface Copy {
@@ -21,6 +26,7 @@ export interface AtlasGroup {
   /** Unique in a run: volume and group. */
   readonly name: string
   readonly config: GroupConfig
+  readonly segment: SegmentIdentity
 }
 
 const copyKey = (group: string, copy: Copy): string => `${group} ${copy.node} ${copy.incarnation}`
@@ -31,17 +37,34 @@ function keepsQuorums(config: GroupConfig, isGood: (member: number) => boolean):
   return config.sets.every((set) => satisfied(readQuorum({ ...config, sets: [set] }), isGood))
 }
 
+/** The blocks of a copy that cannot be read. */
+export type BlocksLost = (group: AtlasGroup, copy: Copy) => BlockRanges
+
+/** What two sets of blocks have in common. */
+function common(a: Iterable<BlockRange>, b: Iterable<BlockRange>): BlockRanges {
+  const both = new BlockRanges()
+  for (const x of a) {
+    for (const y of b) {
+      const [from, to] = [Math.max(x.from, y.from), Math.min(x.to, y.to)]
+      if (from < to) both.add(from, to)
+    }
+  }
+  return both
+}
+
 export class FaultAtlas {
   readonly #groups: () => readonly AtlasGroup[]
+  readonly #blocksLost: BlocksLost
   /** Copies that are not good, by `copyKey`. */
   readonly #bad = new Set<string>()
   /** How many members of a group may be bad at once, at most: below what a quorum would bear when a run is to be mild. */
   readonly #badMax: number
 
   /** @param groups all protection groups of all volumes, as the registry has them now */
-  constructor(groups: () => readonly AtlasGroup[], badMax = 3) {
+  constructor(groups: () => readonly AtlasGroup[], badMax = 3, blocksLost: BlocksLost = () => new BlockRanges()) {
     this.#groups = groups
     this.#badMax = badMax
+    this.#blocksLost = blocksLost
   }
 
   isGood(group: string, copy: Copy): boolean {
@@ -69,13 +92,35 @@ export class FaultAtlas {
     return group !== undefined && this.#bearable(group, (copy) => copy.node === node)
   }
 
-  #bearable({ name, config }: AtlasGroup, hit: (copy: Copy) => boolean): boolean {
+  /** Whether every block of every group is on some full copy that is good. */
+  get keepsBlocks(): boolean {
+    return this.#groups().every((group) =>
+      this.keepsBlocksOf(group, (member) => this.isGood(group.name, group.config.members[member] as Copy)),
+    )
+  }
+
+  /** Whether every block of a group is on one of the full copies that are left, in every set of its membership. */
+  keepsBlocksOf(group: AtlasGroup, isLeft: (member: number) => boolean): boolean {
+    const { members, sets } = group.config
+    return sets.every((set) => {
+      const left = set.map((index) => ({ index, ...(members[index] as (typeof members)[number]) }))
+      const lost = left
+        .filter(({ index, kind }) => kind === 'full' && isLeft(index))
+        .map((copy) => this.#blocksLost(group, copy))
+      const [first, ...others] = lost
+      return first === undefined || others.reduce((both, next) => common(both, next), first).isEmpty
+    })
+  }
+
+  #bearable(group: AtlasGroup, hit: (copy: Copy) => boolean): boolean {
+    const { name, config } = group
     const struck = config.members.filter(hit)
     if (struck.length === 0) return true
     const good = config.members.map((member) => !hit(member) && this.isGood(name, member))
     const bad = good.filter((isGood) => !isGood).length
     // A copy that is bad already cannot get worse, but a second blow may keep it from healing for ever.
-    return bad <= this.#badMax && keepsQuorums(config, (member) => good[member] === true)
+    const isLeft = (member: number): boolean => good[member] === true
+    return bad <= this.#badMax && keepsQuorums(config, isLeft) && this.keepsBlocksOf(group, isLeft)
   }
 
   /** A node's disk was damaged, or it forgot what it acknowledged. */

@@ -1,12 +1,15 @@
 /** The storage nodes of a run: disks that outlive processes, processes that are started again, and new disks. */
 import { VolumeError } from '../src/protocol/errors.ts'
 import { type Lsn, nodeId, type VolumeId } from '../src/protocol/lsn.ts'
+import type { BlockRanges } from '../src/storage/layers/block-ranges.ts'
+import type { SegmentIdentity } from '../src/storage/layers/layer-file.ts'
 import { DEFAULT_NODE_OPTIONS } from '../src/storage/node-options.ts'
 import { createStorageNode, StorageNode } from '../src/storage/storage-node.ts'
 import type { FleetNode } from '../src/volume/placement.ts'
 import { SimDisk } from './disk.ts'
+import { blocksLost, isLayerFile } from './disk-observer.ts'
 import { SimCrash } from './effects.ts'
-import type { FaultAtlas } from './fault-atlas.ts'
+import type { Copy, FaultAtlas } from './fault-atlas.ts'
 import type { Network } from './network.ts'
 import { NodeHost } from './node-host.ts'
 import type { Random } from './random.ts'
@@ -150,6 +153,16 @@ export class SimFleet {
     return this.#keptDown.has(host)
   }
 
+  /** The blocks of a copy that cannot be read, whether its node is up or not. */
+  blocksLost(segment: SegmentIdentity, copy: Copy): BlockRanges {
+    return blocksLost(this.hostOf(copy.node).options.disk, segment)
+  }
+
+  /** Whether a node's disk is sound, or will be: damage of layers is no matter of the node, but of blocks. */
+  isSound({ options: { disk } }: NodeHost): boolean {
+    return !disk.isMisdirecting && disk.damage((path) => !isLayerFile(path)).length === 0
+  }
+
   /** Takes note of copies that are whole again. */
   noteHealed(): void {
     const { watch } = this.#options
@@ -163,10 +176,9 @@ export class SimFleet {
           if (atlas.isGood(name, member)) continue
           const host = this.hostOf(member.node)
           const node = this.nodeOf(host)
-          const { disk } = host.options
           if (node === undefined || node.incarnation !== member.incarnation) continue
           const segment = node.table.get(record.id, group)
-          if (segment?.state !== 'active' || disk.isMisdirecting || disk.damage().length > 0) continue
+          if (segment?.state !== 'active' || !this.isSound(host)) continue
           if (segment.scl >= this.#options.groupEnd(record.id, group)) atlas.healed(name, member)
         }
       }

@@ -46,7 +46,9 @@ export class RegistryWatch {
     for (const record of this.records.values()) {
       for (const group of record.groups.keys()) {
         const config = this.configOf(record, group)
-        if (config !== undefined) groups.push({ name: atlasName(record.id, group), config })
+        if (config === undefined) continue
+        const segment = { volume: record.id, group, blockBytes: record.blockBytes }
+        groups.push({ name: atlasName(record.id, group), config, segment })
       }
     }
     return groups

@@ -38,6 +38,7 @@ export const FAULTS = [
   'loseZone',
   'burnDisk',
   'rot',
+  'rotCopies',
   'unreadable',
   'misdirect',
   'slowDisk',

@@ -84,7 +84,11 @@ export class World {
         this.fail(error)
       }
     })
-    this.atlas = new FaultAtlas(() => this.watch.groups(), swarm.badCopiesMax)
+    this.atlas = new FaultAtlas(
+      () => this.watch.groups(),
+      swarm.badCopiesMax,
+      ({ segment }, copy) => this.fleet.blocksLost(segment, copy),
+    )
     this.fleet = new SimFleet({
       stage,
       swarm,

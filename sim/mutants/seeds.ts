@@ -18,7 +18,7 @@ export const SEED_MUTANTS: readonly Mutant[] = [
   bySeeds('acknowledged before it is durable', 5, 8),
   bySeeds('state not synced', 5, 8),
   bySeeds('fence promises nothing', 1, 10),
-  bySeeds('nothing cut', 1, 10),
+  bySeeds('nothing cut', 22, 6),
   bySeeds('complete without a quorum', 1, 10),
   bySeeds('cutoff not checked', 1, 10),
   bySeeds('pins collected', 1, 10),

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { checkAnswer } from './call-values.ts'
 import { type Calls, checkArgument, isMethod, type Method } from './calls.ts'
 import { VolumeError } from './errors.ts'
+import { lsn, volumeId } from './lsn.ts'
 
 type Kind = 'number' | 'string' | 'boolean' | 'array' | 'object' | 'any'
 
@@ -106,6 +108,30 @@ describe('a method', () => {
   it('is one of those there are, and nothing that every object has', () => {
     for (const name of ['', 'toString', 'constructor', '__proto__', 'hasOwnProperty', 'Fence', 'fence ']) {
       assert.equal(isMethod(name), false, name)
+    }
+  })
+})
+
+describe('what a peer answers about the history of blocks', () => {
+  const answer = {
+    grant: { cutoff: lsn(5), pins: [lsn(2)], grantVersion: 3 },
+    collectedTo: lsn(4),
+    below: { volume: volumeId(1), lsn: lsn(2) },
+    next: 2 ** 32,
+    damaged: false,
+    after: lsn(0),
+    basis: '4-0-7',
+    crc: 0xffff_ffff,
+  }
+
+  it('is taken when it has all that it should have, and of the right kind', () => {
+    assert.equal(checkAnswer('history', answer), answer)
+    assert.ok(checkAnswer('history', { ...answer, below: null }))
+    for (const name of Object.keys(answer)) {
+      for (const value of [undefined, -1, 0.5, 'x', [], {}, name === 'below' ? 7 : null]) {
+        if (name === 'basis' && value === 'x') continue
+        assert.throws(() => checkAnswer('history', { ...answer, [name]: value }), badRequest, `${name} = ${value}`)
+      }
     }
   })
 })

@@ -1,64 +1,14 @@
 /** Damage in the layers of several full copies of one group: they mend each other, and nobody sees a wrong byte. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { groupIndex, nodeId } from '../../src/protocol/lsn.ts'
+import { nodeId } from '../../src/protocol/lsn.ts'
 import { MessageType, readCall } from '../../src/protocol/message.ts'
-import type { Segment } from '../../src/storage/segment.ts'
-import type { VolumeWriter } from '../../src/volume/writer.ts'
-import { LocalFleet, type LocalNode } from '../local-fleet.ts'
-import { fullNodes, openNew, put, trim, valueIn, writeDurably } from './blocks.ts'
-
-const BLOCKS = 30
-/** No scrub comes by itself within a test. */
-const NEVER = { scrubEveryMs: 3_600_000 }
-
-const segmentOn = (node: LocalNode, writer: VolumeWriter): Segment =>
-  node.node.table.need(writer.volume.volume, groupIndex(0))
-
-/** Turns over a byte of every version of a block that is in layers. */
-function spoilBlock(node: LocalNode, writer: VolumeWriter, block: number): void {
-  const { layers, folder } = segmentOn(node, writer)
-  let spoiled = 0
-  for (const ref of layers.refs) {
-    const { index } = layers.reader(ref)
-    const end = Math.min(index.lowerBound(block + 1), index.lowerBound(ref.toBlock))
-    for (let g = index.lowerBound(Math.max(block, ref.fromBlock)); g < end; g++, spoiled++)
-      node.disk.flip(`${folder}/${ref.file}`, (index.offset[g] as number) + 20)
-  }
-  assert.ok(spoiled > 0, `block ${block} was in no layer of ${node.name}`)
-}
-
-interface Setting {
-  readonly fleet: LocalFleet
-  readonly writer: VolumeWriter
-  readonly full: readonly LocalNode[]
-}
-
-/** A volume with thirty blocks of two versions each: block n holds n + 1, before that it held 100 + n. */
-async function withBlocks(fleet: LocalFleet): Promise<Setting> {
-  const writer = await openNew(fleet)
-  for (const first of [100, 1]) {
-    for (let block = 0; block < BLOCKS; block++) await writer.write([put(block, first + block)])
-    await writer.sync()
-    await fleet.flushed()
-  }
-  return { fleet, writer, full: fullNodes(writer).map((name) => fleet.node(name)) }
-}
-
-/** What one copy says of a block, asked by itself. */
-function readOn(node: LocalNode, writer: VolumeWriter, block: number): number | string {
-  try {
-    const { bytes } = segmentOn(node, writer).read(block, writer.vdl, writer.last)
-    return bytes?.[0] ?? 0
-  } catch (error) {
-    return (error as { code: string }).code
-  }
-}
-
-const isWhole = ({ writer, full }: Setting): boolean => full.every((node) => segmentOn(node, writer).isWhole)
+import { LocalFleet } from '../local-fleet.ts'
+import { put, trim, valueIn, writeDurably } from './blocks.ts'
+import { BLOCKS, type Copies, isWhole, NO_SCRUB, readOn, segmentOn, spoilBlock, withBlocks } from './damaged-copies.ts'
 
 /** Every block reads as it should, through the volume and from each copy. */
-async function checkAll({ fleet, writer, full }: Setting, except: readonly number[] = []): Promise<void> {
+async function checkAll(fleet: LocalFleet, { writer, full }: Copies, except: readonly number[] = []): Promise<void> {
   const view = await fleet.client().volumes.view(writer.volume.volume)
   for (let block = 0; block < BLOCKS; block++) {
     if (except.includes(block)) continue
@@ -70,9 +20,9 @@ async function checkAll({ fleet, writer, full }: Setting, except: readonly numbe
 
 describe('full copies that are damaged in different blocks', () => {
   it('mend each other as soon as the damage is read, and copy nothing else', async () => {
-    using fleet = await LocalFleet.start({ node: NEVER })
-    const setting = await withBlocks(fleet)
-    const { writer, full } = setting
+    using fleet = await LocalFleet.start({ node: NO_SCRUB })
+    const copies = await withBlocks(fleet)
+    const { writer, full } = copies
     const rebuilds = full.map(({ node }) => node.counters.rebuilds)
     full.forEach((node, i) => {
       for (const block of [3 * i, 3 * i + 1, 20 + i]) spoilBlock(node, writer, block)
@@ -84,9 +34,9 @@ describe('full copies that are damaged in different blocks', () => {
       await view.close()
     }
     // Which copy a view asks is not ours to choose: here each is asked for everything.
-    for (const node of full) for (let block = 0; block < BLOCKS; block++) readAndTell(node, writer, block)
-    await fleet.until('all are whole', () => isWhole(setting))
-    await checkAll(setting)
+    for (const node of full) for (let block = 0; block < BLOCKS; block++) readOn(node, writer, block)
+    await fleet.until('all are whole', () => isWhole(copies))
+    await checkAll(fleet, copies)
     assert.deepEqual(
       full.map(({ node }) => node.counters.rebuilds),
       rebuilds,
@@ -96,14 +46,14 @@ describe('full copies that are damaged in different blocks', () => {
   })
 
   it('serve everything else meanwhile, and the damaged blocks from a copy that is good there', async () => {
-    using fleet = await LocalFleet.start({ node: NEVER })
-    const setting = await withBlocks(fleet)
-    const { writer, full } = setting
-    const [a, b, c] = full as [LocalNode, LocalNode, LocalNode]
+    using fleet = await LocalFleet.start({ node: NO_SCRUB })
+    const copies = await withBlocks(fleet)
+    const { writer, full } = copies
+    const [a, b, c] = full
     fleet.drop = ({ type, body }) => type === MessageType.CALL && readCall(body).method === 'history'
     spoilBlock(a, writer, 5)
     spoilBlock(b, writer, 5)
-    for (const node of [a, b]) assert.equal(readAndTell(node, writer, 5), 'Corrupt')
+    for (const node of [a, b]) assert.equal(readOn(node, writer, 5), 'Corrupt')
     for (const node of [a, b]) {
       assert.equal(readOn(node, writer, 5), 'Corrupt')
       assert.equal(readOn(node, writer, 6), 7)
@@ -116,7 +66,7 @@ describe('full copies that are damaged in different blocks', () => {
     assert.equal(readOn(c, writer, 5), 6)
     await writeDurably(writer, put(5, 77), put(6, 78))
     fleet.drop = undefined
-    await fleet.until('all are whole', () => isWhole(setting))
+    await fleet.until('all are whole', () => isWhole(copies))
     await fleet.announced()
     for (const node of full) {
       await fleet.until('it is there', () => readOn(node, writer, 5) === 77)
@@ -125,10 +75,10 @@ describe('full copies that are damaged in different blocks', () => {
   })
 
   it('mend files that are gone or cut, too', async () => {
-    using fleet = await LocalFleet.start({ node: NEVER })
-    const setting = await withBlocks(fleet)
-    const { writer, full } = setting
-    const [a, b, c] = full as [LocalNode, LocalNode, LocalNode]
+    using fleet = await LocalFleet.start({ node: NO_SCRUB })
+    const copies = await withBlocks(fleet)
+    const { writer, full } = copies
+    const [a, b, c] = full
     const { layers, folder } = segmentOn(a, writer)
     for (const { file } of layers.refs) a.disk.remove(`${folder}/${file}`)
     layers.close()
@@ -139,16 +89,16 @@ describe('full copies that are damaged in different blocks', () => {
       [b, 5],
       [c, 9],
     ] as const)
-      assert.equal(readAndTell(node, writer, block), 'Corrupt')
-    await fleet.until('all are whole', () => isWhole(setting))
-    await checkAll(setting)
+      assert.equal(readOn(node, writer, block), 'Corrupt')
+    await fleet.until('all are whole', () => isWhole(copies))
+    await checkAll(fleet, copies)
   })
 
   it('let a new member take their layers, once it has told them of damage that nobody had read', async () => {
-    using fleet = await LocalFleet.start({ nodesPerZone: 3, node: NEVER })
-    const setting = await withBlocks(fleet)
-    const { writer, full } = setting
-    const [a, b, c] = full as [LocalNode, LocalNode, LocalNode]
+    using fleet = await LocalFleet.start({ nodesPerZone: 3, node: NO_SCRUB })
+    const copies = await withBlocks(fleet)
+    const { writer, full } = copies
+    const [a, b, c] = full
     // What the new member lacks is in layers alone.
     for (const { node } of fleet.nodes.values()) for (const each of node.table.all()) each.log.dropFiles(1 << 30)
     spoilBlock(a, writer, 5)
@@ -163,12 +113,12 @@ describe('full copies that are damaged in different blocks', () => {
 
 describe('a block that is damaged on all full copies', () => {
   it('is never answered with wrong bytes, and everything else goes on', async () => {
-    using fleet = await LocalFleet.start({ node: NEVER })
-    const setting = await withBlocks(fleet)
-    const { writer, full } = setting
+    using fleet = await LocalFleet.start({ node: NO_SCRUB })
+    const copies = await withBlocks(fleet)
+    const { writer, full } = copies
     for (const node of full) {
       spoilBlock(node, writer, 5)
-      readAndTell(node, writer, 5)
+      readOn(node, writer, 5)
     }
     // Deltas on top of what nobody can read: no reason to stop writing layers.
     for (let value = 0; value < 40; value++) await writeDurably(writer, put(6, 1 + (value % 5)))
@@ -179,7 +129,7 @@ describe('a block that is damaged on all full copies', () => {
     await fleet.flushed()
     await writeDurably(writer, put(6, 7))
     await fleet.announced()
-    await checkAll(setting, [5])
+    await checkAll(fleet, copies, [5])
     for (const { node } of full) assert.ok((node.counters.mendedByNobody ?? 0) > 3, 'it says so')
     // What is written anew can be read again, as it does not rest on what is lost.
     await writeDurably(writer, trim(5, 1))
@@ -188,15 +138,3 @@ describe('a block that is damaged on all full copies', () => {
     for (const node of full) assert.equal(readOn(node, writer, 5), 50)
   })
 })
-
-/** Reads a block as a client would, so that the node learns of damage. */
-function readAndTell(node: LocalNode, writer: VolumeWriter, block: number): number | string {
-  try {
-    const { bytes } = segmentOn(node, writer).read(block, writer.vdl, writer.last)
-    return bytes?.[0] ?? 0
-  } catch (error) {
-    const failure = error as Parameters<LocalNode['node']['damaged']>[1]
-    if (failure.code === 'Corrupt') node.node.damaged(segmentOn(node, writer), failure)
-    return failure.code
-  }
-}

@@ -18,15 +18,6 @@ export class BlockRanges implements Iterable<BlockRange> {
     return this.#ranges[Symbol.iterator]()
   }
 
-  has(block: number): boolean {
-    return this.#ranges.some(({ from, to }) => from <= block && block < to)
-  }
-
-  /** Whether all of [from, to) is in the set. */
-  covers(from: number, to: number): boolean {
-    return this.#ranges.some((range) => range.from <= from && to <= range.to)
-  }
-
   /** The first range that reaches beyond `block`. */
   firstFrom(block: number): BlockRange | undefined {
     return this.#ranges.find(({ to }) => to > block)
@@ -34,7 +25,7 @@ export class BlockRanges implements Iterable<BlockRange> {
 
   /** Adds [from, to). @returns whether any of it is new */
   add(from: number, to: number): boolean {
-    if (this.covers(from, to)) return false
+    if (this.#ranges.some((range) => range.from <= from && to <= range.to)) return false
     const touching = this.#ranges.filter((range) => range.from <= to && range.to >= from)
     const joined = {
       from: Math.min(from, ...touching.map((range) => range.from)),

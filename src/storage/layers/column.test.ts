@@ -120,7 +120,7 @@ describe('a column', () => {
         a.compact()
         checkBlocks(a, retained, 0, BLOCKS)
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
     ok(found > 100, `${found} blocks were damaged`)
   })
@@ -141,7 +141,7 @@ describe('a column', () => {
         // What is copied from the ancestor when the branch is detached goes below.
         ok(a.layers.refs.every(({ lo }) => lo >= Math.min(lowest, branched)))
       }),
-      { numRuns: 30 },
+      { numRuns: 20 },
     )
   })
 
