@@ -16,6 +16,9 @@ import { LEDGER_GEOMETRY, type LedgerImage, writtenBy } from '../ledger-image.ts
 import { type HostPlace, ProcessFleet } from '../process-fleet.ts'
 import { printedSeed, until } from '../waiting.ts'
 
+/** A second on a quiet machine. */
+const WRITE_MS_MAX = 120_000
+
 /** Where in the file the byte lies matters most for log and layers. */
 const ROUNDS = { log: 3, layer: 3, manifest: 1, volume: 1, identity: 1 } as const satisfies Record<NodeFileKind, number>
 
@@ -42,9 +45,14 @@ describe('damage on the disk of one node', () => {
   async function write(count: number, meanwhile: () => Promise<void> = async () => {}): Promise<void> {
     holder?.close()
     const writer = new LedgerWriter(ledger, fleet.registryPath, volume, { clients: 8, pauseMs: 1 })
-    await writer.opened()
-    await writer.progress(count)
-    await meanwhile()
+    try {
+      await writer.opened()
+      await writer.progress(count, WRITE_MS_MAX)
+      await meanwhile()
+    } catch (error) {
+      await writer.kill()
+      throw error
+    }
     await writer.stop()
     holder = await client.volumes.open(volume)
     image = ledger.image()
