@@ -279,17 +279,22 @@ describe('the server of an instance', { skip }, () => {
       const writer = await home.writer()
       const patching = patch().catch(() => undefined)
       await pause(random.between(0, 900))
-      // All of its processes in some order, and some of them only.
-      const waiting = serversOf(writer).filter((pid) => pid !== writer.serverPid)
-      const victims = [writer.serverPid, writer.pid, writer.enginePid, ...waiting]
-        .map((pid) => ({ pid, at: random.between(0, 1000) }))
+      // All of its processes in some order, and some of them only: it may be over, or not have begun.
+      const next = serversOf(writer).filter((pid) => pid !== writer.serverPid)
+      const { serverPid, pid: supervisorPid, enginePid } = writer
+      const named = [...Object.entries({ serverPid, supervisorPid, enginePid }), ...next.map((pid) => ['next', pid])]
+      const victims = named
+        .map(([name, pid]) => ({ name: `${name}`, pid: Number(pid), at: random.between(0, 1000) }))
+        .filter(({ pid }) => isAlive(pid))
         .sort((a, b) => a.at - b.at)
         .slice(0, random.between(1, 3))
       for (const { pid } of victims) kill(pid)
       await patching
-      // Only one that waited for its turn may have gone unnoticed.
-      const isNoticed = victims.some(({ pid }) => !waiting.includes(pid ?? 0))
-      if (isNoticed) await until('clients notice', () => inserts.failures > 0, 60_000)
+      const killed = victims.map(({ name }) => name).join(', ')
+      // One that had left, or waited for its turn, nobody misses.
+      if (/supervisorPid|enginePid/.test(killed))
+        await until(`clients notice that somebody killed ${killed}`, () => inserts.failures === 3, 60_000)
+      else await inserts.progress(20)
       await answers()
       await stopped(inserts)
       assert.equal(home.mounts, 1)
