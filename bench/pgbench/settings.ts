@@ -27,8 +27,6 @@ export interface Settings {
   /** Of the bulk load that is measured. */
   readonly bulkScale: number
   readonly buffersBytes: number
-  /** Where profiles of the instance's process go. */
-  readonly profile: string | undefined
   readonly log: (line: string) => void
 }
 
@@ -40,7 +38,7 @@ const SCALE_BYTES = 16 * MIB
 /** So that the data fits, on all sides: a miss is measured by `npm run bench -- fuse`. */
 const BUFFERS_FOR_DATA = 1.3
 
-const USAGE = `npm run bench -- pgbench [--quick] [--only ${PARTS.join(',')}] [--sides ${SIDES.join(',')}] [--clients 1,8] [--rounds N] [--seconds N] [--scale N] [--bulk-scale N] [--buffers-mib N] [--folder FOLDER] [--profile FOLDER]`
+const USAGE = `npm run bench -- pgbench [--quick] [--only ${PARTS.join(',')}] [--sides ${SIDES.join(',')}] [--clients 1,8] [--rounds N] [--seconds N] [--scale N] [--bulk-scale N] [--buffers-mib N] [--folder FOLDER]`
 
 function parse(args: readonly string[]) {
   const text = { type: 'string' } as const
@@ -56,7 +54,6 @@ function parse(args: readonly string[]) {
       'bulk-scale': text,
       'buffers-mib': text,
       folder: text,
-      profile: text,
     } as const
     return parseArgs({ args: [...args], options }).values
   } catch (cause) {
@@ -105,7 +102,6 @@ export function settingsOf(args: readonly string[], log: (line: string) => void)
     bulkScale: whole('bulk-scale', values['bulk-scale'], quick ? 5 : 20),
     buffersBytes:
       whole('buffers-mib', values['buffers-mib'], Math.ceil((scale * SCALE_BYTES * BUFFERS_FOR_DATA) / MIB)) * MIB,
-    profile: values.profile,
     log,
   }
 }

@@ -98,7 +98,7 @@ async function withStandbys(name: SideName, folder: string, settings: Settings, 
 
 async function onVolume(name: SideName, folder: string, settings: Settings, delayUs: number): Promise<Side> {
   const delays = delayUs === 0 ? undefined : new Delays(delayUs)
-  const { profile, buffersBytes } = settings
+  const { buffersBytes } = settings
   const server = await VolumeServer.start({
     folder,
     version: '17',
@@ -106,7 +106,6 @@ async function onVolume(name: SideName, folder: string, settings: Settings, dela
     address: nextAddress(),
     port: PORT,
     delays,
-    nodeOptions: profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
   })
   const zones = server.zonePids
   return {

@@ -37,8 +37,6 @@ export interface VolumePlace {
   readonly port: number
   /** Between zones; without it nodes are reached directly. */
   readonly delays: Delays | undefined
-  /** More options of Node for the instance's process, to profile it. */
-  readonly nodeOptions: readonly string[]
 }
 
 /** Nodes that have just started on a busy machine may not answer in time. */
@@ -95,7 +93,7 @@ export class VolumeServer {
   }
 
   #start(volume: string): ChildProcess {
-    const { folder, version, buffersBytes, address, port, nodeOptions } = this.#place
+    const { folder, version, buffersBytes, address, port } = this.#place
     const own = join(folder, 'instance')
     mkdirSync(own, { recursive: true, mode: 0o755 })
     const validity = { nowMs: Date.now(), days: 1 }
@@ -119,9 +117,7 @@ export class VolumeServer {
     }
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
     const log = openSync(join(folder, 'instance.log'), 'a')
-    const child = endWithUs(
-      spawn(process.execPath, [...nodeOptions, PROGRAM, ...args], { stdio: ['pipe', 'pipe', log], cwd: folder }),
-    )
+    const child = endWithUs(spawn(process.execPath, [PROGRAM, ...args], { stdio: ['pipe', 'pipe', log], cwd: folder }))
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.#report = parseReport(line) ?? this.#report
       this.#changed()

@@ -11,6 +11,7 @@
  * on stderr, status 1. Wrong usage is status 2.
  */
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { type NodeId, nodeId } from '../protocol/lsn.ts'
 import { nodeOptionsFrom } from './node-options.ts'
 import { type NodeThread, startNodeThread } from './worker-thread.ts'
@@ -88,7 +89,14 @@ async function startAll({
   throw new Error(`node ${nodes[failed]?.node}: ${messageOf(outcome?.status === 'rejected' ? outcome.reason : '')}`)
 }
 
+/**
+ * MiB. The collector would mark all of a heap of 10 for each few that were allocated: 20 to 26 times while a zone of two
+ * nodes took 256 MB, 5 times with this (`npm run bench -- volume --quick --only stream`). For the threads of the nodes.
+ */
+const HEAP_BEFORE_COLLECTION = '--initial-old-space-size=64'
+
 async function run(): Promise<void> {
+  setFlagsFromString(HEAP_BEFORE_COLLECTION)
   const settings = parseArguments(process.argv.slice(2))
   const threads = await startAll(settings)
   let stopping = false
