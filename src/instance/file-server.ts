@@ -46,6 +46,7 @@ export class FileServer {
   #isWanted = true
   #writer: VolumeWriter | undefined
   #attached: AttachedFiles | undefined
+  #abandoning: Promise<never> | undefined
 
   /** @param complain what went wrong without ending anything, for the log */
   constructor(settings: FileServerSettings, kept: KeptServer, complain: (what: string, error: unknown) => void) {
@@ -171,8 +172,14 @@ export class FileServer {
     return 1
   }
 
+  /** Once, however often it is told: by the end of the channel, by the kernel, by who comes after the supervisor. */
+  #abandon(path: string): Promise<never> {
+    this.#abandoning ??= this.#endWithSupervisor(path)
+    return this.#abandoning
+  }
+
   /** The supervisor is gone, and so is the engine, but for processes that wait for each other: nothing may stay. */
-  async #abandon(path: string): Promise<never> {
+  async #endWithSupervisor(path: string): Promise<never> {
     try {
       killProcessesIn(path)
       // Also who is held up in an answer that does not come: the supervisor itself, perhaps.
