@@ -64,7 +64,7 @@ export function blocksLost(disk: SimDisk, segment: SegmentIdentity, known?: Laye
   const layers = LayerSet.fromManifest(manifest, { ...segment, disk: seen, folder, cache: new LayerCache() })
   const steps = scrub(layers)
   for (let step = steps.next(); step.done !== true; step = steps.next()) {
-    for (const damage of step.value) {
+    for (const damage of step.value.damages) {
       for (const { from, to } of damagedBlocks(layers.refs, damage)) lost.add(from, to)
     }
   }

@@ -18,6 +18,7 @@ const repair = of('column-repair.ts', 'test/features/history.test.ts')
 const copy = of('layer-copy.ts', 'test/features/damage.test.ts')
 const segment = of('segment.ts', 'test/features/damage.test.ts')
 const repairs = of('repairs.ts', 'test/features/damage.test.ts')
+const work = of('background-work.ts', 'test/features/damage.test.ts')
 const damage = of('layers/layer-damage.ts', 'test/features/damage.test.ts')
 
 export const DAMAGE_MUTANTS: readonly Mutant[] = [
@@ -87,6 +88,12 @@ export const DAMAGE_MUTANTS: readonly Mutant[] = [
     find: `      // What was found since it was done.
       this.mend(segment)`,
     replace: '',
+  }),
+  work({
+    name: 'scrub begun anew',
+    rule: 'Damage that nobody reads is found by scrubs, however much there is to look through.',
+    find: 'this.#scrubNextMs && this.#scrub === undefined && this.#scrubQueue.length === 0',
+    replace: 'this.#scrubNextMs',
   }),
   damage({
     name: 'damage of a file is that of one block',

@@ -21,7 +21,7 @@ export const SEED_MUTANTS: readonly Mutant[] = [
   bySeeds('nothing cut', 22, 6),
   bySeeds('complete without a quorum', 1, 10),
   bySeeds('cutoff not checked', 1, 10),
-  bySeeds('pins collected', 1, 10),
+  bySeeds('pins collected', 197, 5),
   bySeeds('sync answered early', 1, 10),
   bySeeds('trimmed block stays known', 8, 8),
   bySeeds('any answer about the end of the log', 9, 8),

@@ -8,8 +8,7 @@ import type { Disk } from './disk.ts'
 import { coalesceOne } from './layers/coalesce.ts'
 import { Compaction } from './layers/compaction.ts'
 import { flush } from './layers/flush.ts'
-import type { LayerDamage } from './layers/layer-damage.ts'
-import { type ScrubReport, scrub } from './layers/scrub.ts'
+import { type ScrubReport, type ScrubStep, scrub } from './layers/scrub.ts'
 import { materialise } from './materialise.ts'
 import type { NodeOptions } from './node-options.ts'
 import type { Segment } from './segment.ts'
@@ -43,8 +42,6 @@ const RETRY_MS = 500
 /** Bytes a millisecond until something was measured. */
 const RATE_FIRST = 100_000
 const RATE_WEIGHT = 0.2
-/** What one step of a scrub reads at the most. */
-const SCRUB_SLICE_BYTES = 256 * 1024
 
 const stampOf = (segment: Segment): string =>
   `${segment.generation} ${segment.layers.version} ${segment.volume.state.grantVersion}`
@@ -76,7 +73,7 @@ export class BackgroundWork {
     | {
         readonly segment: Segment
         readonly generation: number
-        readonly steps: Generator<readonly LayerDamage[], ScrubReport>
+        readonly steps: Generator<ScrubStep, ScrubReport>
       }
     | undefined
   /** Layers to be verified at once. */
@@ -114,6 +111,7 @@ export class BackgroundWork {
     this.#wanted.delete(segment)
     this.#materialise.delete(segment)
     this.#doubted = this.#doubted.filter((each) => each.segment !== segment)
+    this.#scrubQueue = this.#scrubQueue.filter((each) => each !== segment)
     if (this.#job?.segment === segment) this.#end()
     if (this.#scrub?.segment === segment) this.#scrub = undefined
   }
@@ -171,7 +169,8 @@ export class BackgroundWork {
       this.#scrubBudget + ((now - this.#lastTickMs) * scrubBytesPerSecond) / 1000,
     )
     this.#lastTickMs = now
-    if (now >= this.#scrubNextMs) {
+    // A pass that takes longer than that is ended first: the next one would begin with the same segments again.
+    if (now >= this.#scrubNextMs && this.#scrub === undefined && this.#scrubQueue.length === 0) {
       this.#scrubNextMs = now + this.#host.options.scrubEveryMs
       this.#scrubQueue = [...this.#host.segments()].filter((segment) => segment.kind === 'full')
     }
@@ -336,7 +335,7 @@ export class BackgroundWork {
   *#verified(segment: Segment, layer: number): Generator<void, void> {
     const steps = scrub(segment.layers, layer)
     for (let step = steps.next(); step.done !== true; step = steps.next()) {
-      for (const damage of step.value) this.#host.damaged(segment, damage)
+      for (const damage of step.value.damages) this.#host.damaged(segment, damage)
       yield
     }
   }
@@ -353,12 +352,12 @@ export class BackgroundWork {
     const { segment, steps } = this.#scrub
     try {
       const step = steps.next()
-      this.#scrubBudget -= SCRUB_SLICE_BYTES
       if (step.done === true) {
         this.#scrub = undefined
         this.#host.count('scrubbed')
       } else {
-        for (const damage of step.value) this.#host.damaged(segment, damage)
+        this.#scrubBudget -= step.value.bytes
+        for (const damage of step.value.damages) this.#host.damaged(segment, damage)
       }
     } catch (error) {
       this.#scrub = undefined

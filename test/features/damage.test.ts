@@ -3,9 +3,20 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { nodeId } from '../../src/protocol/lsn.ts'
 import { MessageType, readCall } from '../../src/protocol/message.ts'
-import { LocalFleet } from '../local-fleet.ts'
-import { put, trim, valueIn, writeDurably } from './blocks.ts'
-import { BLOCKS, type Copies, isWhole, NO_SCRUB, readOn, segmentOn, spoilBlock, withBlocks } from './damaged-copies.ts'
+import { LocalFleet, SMALL } from '../local-fleet.ts'
+import { openNew, put, trim, valueIn, writeDurably } from './blocks.ts'
+import {
+  BLOCKS,
+  type Copies,
+  damagesIn,
+  isWhole,
+  NO_SCRUB,
+  readOn,
+  segmentOn,
+  spoil,
+  spoilBlock,
+  withBlocks,
+} from './damaged-copies.ts'
 
 /** Every block reads as it should, through the volume and from each copy. */
 async function checkAll(fleet: LocalFleet, { writer, full }: Copies, except: readonly number[] = []): Promise<void> {
@@ -108,6 +119,28 @@ describe('full copies that are damaged in different blocks', () => {
     await membership.replaceNode(nodeId(c.name), 4, 60_000)
     const mended = [a, b].map(({ node }) => node.counters.columnsMended ?? 0)
     assert.ok(Math.max(...mended) > 0, `${mended}`)
+  })
+})
+
+describe('a scrub', () => {
+  it('comes to every segment, also when it takes longer than the time between two of them', async () => {
+    using fleet = await LocalFleet.start({ node: { scrubEveryMs: 100, scrubBytesPerSecond: 10_000 } })
+    const writer = await openNew(fleet)
+    const groups = [0, 1, 2]
+    for (const group of groups)
+      for (let n = 0; n < BLOCKS; n++) await writer.write([put(group * SMALL.blocksPerGroup + n, n + 1)])
+    await writer.sync()
+    await fleet.flushed()
+    const all = [...fleet.nodes.values()].flatMap((node) =>
+      [...node.node.table.all()].filter(({ kind }) => kind === 'full').map((segment) => ({ node, segment })),
+    )
+    assert.equal(all.length, 3 * groups.length)
+    // Each copy of each group in a block of its own.
+    for (const [i, { node, segment }] of all.entries()) spoil(node, segment, i)
+    await fleet.until('all of it was found', () => all.every(({ node }) => (node.node.counters.damage ?? 0) > 0))
+    await fleet.until('all of it was mended', () =>
+      all.every(({ segment }) => segment.isWhole && damagesIn(segment) === 0),
+    )
   })
 })
 

@@ -1,6 +1,7 @@
 /** Damage to the blocks of single copies, and what a copy says when it is asked by itself. */
 import assert from 'node:assert/strict'
 import { groupIndex, type Lsn } from '../../src/protocol/lsn.ts'
+import { scrub } from '../../src/storage/layers/scrub.ts'
 import type { Segment } from '../../src/storage/segment.ts'
 import type { VolumeWriter } from '../../src/volume/writer.ts'
 import type { LocalFleet, LocalNode } from '../local-fleet.ts'
@@ -38,8 +39,11 @@ export const segmentOn = (node: LocalNode, writer: VolumeWriter): Segment =>
 export const isWhole = ({ writer, full }: Copies): boolean => full.every((node) => segmentOn(node, writer).isWhole)
 
 /** Turns over a byte of every version of a block that is in layers. */
-export function spoilBlock(node: LocalNode, writer: VolumeWriter, block: number): void {
-  const { layers, folder } = segmentOn(node, writer)
+export const spoilBlock = (node: LocalNode, writer: VolumeWriter, block: number): void =>
+  spoil(node, segmentOn(node, writer), block)
+
+/** As `spoilBlock`, in any segment of the node. */
+export function spoil(node: LocalNode, { layers, folder }: Segment, block: number): void {
   let spoiled = 0
   for (const ref of layers.refs) {
     const { index } = layers.reader(ref)
@@ -48,6 +52,15 @@ export function spoilBlock(node: LocalNode, writer: VolumeWriter, block: number)
       node.disk.flip(`${folder}/${ref.file}`, (index.offset[g] as number) + 20)
   }
   assert.ok(spoiled > 0, `block ${block} was in no layer of ${node.name}`)
+}
+
+/** How much in the layers of a segment is damaged, whether or not anybody knows. */
+export function damagesIn({ layers }: Segment): number {
+  const steps = scrub(layers)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value.damages.length
+  }
 }
 
 /** Reads a block on one copy, as a client would: the node learns of damage. Answers the code of an error. */

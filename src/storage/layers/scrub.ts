@@ -13,12 +13,18 @@ export interface ScrubReport {
   readonly damages: readonly LayerDamage[]
 }
 
+/** What one read came to. */
+export interface ScrubStep {
+  readonly bytes: number
+  readonly damages: readonly LayerDamage[]
+}
+
 /**
  * Goes once through all layers that are there at the beginning, or through one; those that compaction removes meanwhile
  * are passed over. Checks header, footer and index of each, and each group against the checksum beside it and the one
- * in the index. Yields what is damaged after each read of at most 256 KiB (or one group).
+ * in the index. Yields after each read of at most 256 KiB (or one group).
  */
-export function* scrub(layers: LayerSet, layer?: number): Generator<readonly LayerDamage[], ScrubReport> {
+export function* scrub(layers: LayerSet, layer?: number): Generator<ScrubStep, ScrubReport> {
   const report = { layers: 0, groups: 0, bytes: 0, damages: [] as LayerDamage[] }
   const refsOf = (id: number): LayerRef[] => layers.refs.filter((ref) => ref.id === id)
   const once = new Map(layers.refs.map((ref) => [ref.id, ref]))
@@ -29,6 +35,7 @@ export function* scrub(layers: LayerSet, layer?: number): Generator<readonly Lay
       // Headers and index are read from disk again: what is in memory may be older than the damage.
       reader.close()
       const { index } = reader
+      yield { bytes: index.bytes, damages: [] }
       for (let g = 0; g < index.groups; ) {
         const visible = refsOf(ref.id)
         if (visible.length === 0) break
@@ -43,13 +50,14 @@ export function* scrub(layers: LayerSet, layer?: number): Generator<readonly Lay
           if (isVisible && (last?.layer !== ref.id || last.block !== damage.block)) report.damages.push(damage)
         }
         report.groups += g - from
-        report.bytes += index.offset[g]! - start
-        yield report.damages.slice(known)
+        const bytes = index.offset[g]! - start
+        report.bytes += bytes
+        yield { bytes, damages: report.damages.slice(known) }
       }
     } catch (error) {
       if (!(error instanceof LayerDamage)) throw error
       report.damages.push(error)
-      yield [error]
+      yield { bytes: 0, damages: [error] }
     }
     report.layers++
   }
