@@ -40,13 +40,13 @@ function now(): Timestamp {
   return { seconds: Math.floor(ms / 1000), nanoseconds: (ms % 1000) * 1_000_000 }
 }
 
-async function openFiles(): Promise<FileOperations> {
-  const files = await openPlainFiles()
+async function openFiles(stillOpen: readonly Ino[] = []): Promise<FileOperations> {
+  const files = await openPlainFiles(stillOpen)
   if (values.relations) relations = new RelationFiles(files)
   return relations ?? files
 }
 
-async function openPlainFiles(): Promise<FileOperations> {
+async function openPlainFiles(stillOpen: readonly Ino[]): Promise<FileOperations> {
   if (values.memory) {
     const files = new MemoryFiles()
     if (syncMs > 0) files.waitForSync = () => sleep(syncMs)
@@ -56,10 +56,14 @@ async function openPlainFiles(): Promise<FileOperations> {
   const device: BlockDevice = journal ?? new MemoryDevice()
   if (journal?.isEmpty !== false)
     await FileSystem.format(device, { now, owner: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 } })
-  return FileSystem.attach(device, { now })
+  attached = await FileSystem.attach(device, { now, stillOpen })
+  return attached
 }
 
 let relations: RelationFiles | undefined
+let attached: FileSystem | undefined
+/** For a successor. */
+let leaving: Promise<void> | undefined
 let status = 0
 let mount: FuseMount | undefined
 
@@ -79,12 +83,15 @@ async function start(): Promise<FuseMount> {
   if (kept === undefined) throw new Error('a PATH is needed, or a keeper')
   void kept.keeperGone.then(() => mount?.unmount({ releaseMsMax: 1000 }) ?? process.exit(1))
   const handed = await kept.turn
-  const files = await openFiles()
+  const inherited = (handed.left ?? []) as readonly Ino[]
+  const files = await openFiles(inherited)
   await kept.serving()
-  const served = serveFiles(handed, files, options)
+  const served = serveFiles(handed, files, { ...options, inherited })
   kept.onAsked((asked) => {
-    if (asked === 'leave') status = STATUS_REPLACE_ME
-    void (asked === 'leave' ? served.leave() : served.unmount({ releaseMsMax: 1000 }))
+    if (asked === 'stop') return void served.unmount({ releaseMsMax: 1000 })
+    status = STATUS_REPLACE_ME
+    leaving = served.leave().then(() => kept.left(attached?.openOrphans ?? []))
+    return undefined
   })
   return served
 }
@@ -98,6 +105,7 @@ try {
 process.on('SIGTERM', () => void mount?.unmount({ releaseMsMax: 1000 }))
 console.log('ready')
 const reason = await mount.ended
+await leaving
 const { counts, pageWrites } = mount.server
 const { bySize, byAlignment, ...writes } = pageWrites.counts
 console.log(JSON.stringify({ reason, ...counts, ...writes, bySize: [...bySize], byAlignment: [...byAlignment] }))

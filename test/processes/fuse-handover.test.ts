@@ -77,6 +77,7 @@ describe('a keeper', { skip }, () => {
       return true
     })
     try {
+      await keeper.server.serving
       const writer = writing(place, 5)
       for (let round = 0; round < 3; round++) {
         await sleep(1100)
