@@ -38,6 +38,17 @@ const SCALE_BYTES = 16 * MIB
 /** So that the data fits, on all sides: a miss is measured by `npm run bench -- fuse`. */
 const BUFFERS_FOR_DATA = 1.3
 
+/** RDS's formula for sessions counts 9.1 MiB of memory each, of which this much is buffers; and some are the instance's. */
+const SESSION_BUFFER_BYTES = 6 * MIB
+const SESSIONS_BESIDE = 16
+
+/** For the data, and so that there are sessions enough. */
+const defaultBuffersMib = (scale: number, clients: readonly number[]): number =>
+  Math.ceil(
+    Math.max(scale * SCALE_BYTES * BUFFERS_FOR_DATA, (Math.max(...clients) + SESSIONS_BESIDE) * SESSION_BUFFER_BYTES) /
+      MIB,
+  )
+
 const USAGE = `npm run bench -- pgbench [--quick] [--only ${PARTS.join(',')}] [--sides ${SIDES.join(',')}] [--clients 1,8] [--rounds N] [--seconds N] [--scale N] [--bulk-scale N] [--buffers-mib N] [--folder FOLDER]`
 
 function parse(args: readonly string[]) {
@@ -100,8 +111,7 @@ export function settingsOf(args: readonly string[], log: (line: string) => void)
     seconds: whole('seconds', values.seconds, quick ? 5 : 10),
     scale,
     bulkScale: whole('bulk-scale', values['bulk-scale'], quick ? 5 : 20),
-    buffersBytes:
-      whole('buffers-mib', values['buffers-mib'], Math.ceil((scale * SCALE_BYTES * BUFFERS_FOR_DATA) / MIB)) * MIB,
+    buffersBytes: whole('buffers-mib', values['buffers-mib'], defaultBuffersMib(scale, clients)) * MIB,
     log,
   }
 }
