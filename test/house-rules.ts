@@ -93,7 +93,7 @@ export const coreProblems = (file: SourceFile): string[] => [
 
 /** The thin shells that give the cores a real clock, disk and network are known by their names. */
 export const isShell = (path: string): boolean =>
-  /(?:^|\/)(?:[^/]*-node|real-[^/]*|tcp-[^/]*|main|[^/]*worker[^/]*|[^/]*sqlite[^/]*)\.ts$/.test(path)
+  /(?:^|\/)(?:[^/]*-node|real-[^/]*|tcp-[^/]*|(?:[^/]*-)?main|[^/]*worker[^/]*|[^/]*sqlite[^/]*)\.ts$/.test(path)
 
 export const LINES_MAX = 500
 

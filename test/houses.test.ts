@@ -112,11 +112,18 @@ describe('the rules themselves notice', () => {
   })
 
   it('shells by their names', () => {
-    for (const name of ['storage-node.ts', 'real-disk.ts', 'tcp-transport.ts', 'main.ts', 'node-worker.ts']) {
+    for (const name of [
+      'storage-node.ts',
+      'real-disk.ts',
+      'tcp-transport.ts',
+      'main.ts',
+      'host-main.ts',
+      'node-worker.ts',
+    ]) {
       assert.equal(isShell(`src/storage/${name}`), true, name)
     }
     assert.equal(isShell('src/storage/sqlite-registry.ts'), true)
-    for (const name of ['node.ts', 'disk.ts', 'domain.ts', 'surreal-disk.ts']) {
+    for (const name of ['node.ts', 'disk.ts', 'domain.ts', 'domain-maintenance.ts', 'surreal-disk.ts']) {
       assert.equal(isShell(`src/storage/${name}`), false, name)
     }
   })
