@@ -86,7 +86,8 @@ export class BackgroundWork {
   constructor(host: WorkHost) {
     this.#host = host
     this.#lastTickMs = host.now()
-    this.#scrubNextMs = host.now() + host.options.scrubEveryMs
+    // At once: nobody knows what became of the disk while no node looked after it.
+    this.#scrubNextMs = host.now()
   }
 
   /** Memory of all memtables, in bytes. */

@@ -4,6 +4,8 @@
  */
 import { VolumeError } from '../protocol/errors.ts'
 import type { Disk, DiskFile } from './disk.ts'
+import { LayerDamage } from './layers/layer-damage.ts'
+import type { LayerRef } from './layers/layer-ref.ts'
 import type { Segment } from './segment.ts'
 
 interface Hold {
@@ -23,14 +25,23 @@ export class LayerHolds {
     this.#now = now
   }
 
-  /** Holds the present layers of a segment, in place of those held before. */
+  /** Holds the present layers of a segment, in place of those held before. @throws LayerDamage when a file is gone */
   hold(segment: Segment): void {
     this.#release(segment)
     const files = new Map<number, DiskFile>()
     for (const ref of segment.layers.refs) {
-      if (!files.has(ref.id)) files.set(ref.id, this.#disk.open(`${segment.folder}/${ref.file}`))
+      if (!files.has(ref.id)) files.set(ref.id, this.#open(segment, ref))
     }
     this.#holds.set(segment, { files, untilMs: this.#now() + HOLD_MS })
+  }
+
+  #open({ folder }: Segment, { id, file }: LayerRef): DiskFile {
+    try {
+      return this.#disk.open(`${folder}/${file}`)
+    } catch (cause) {
+      if (!(cause instanceof VolumeError) || cause.code !== 'NotFound') throw cause
+      throw new LayerDamage({ layer: id }, `layer ${id}: file is missing`, { cause })
+    }
   }
 
   /** @throws VolumeError `NotFound` when the layer is not held (any more) */

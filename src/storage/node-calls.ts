@@ -189,7 +189,7 @@ export class NodeCalls {
         this.#node.work.wantFlush(segment)
         throw new VolumeError('Conflict', `flushed to ${segment.flushed} so far, ${argument.atLeast} is needed`)
       }
-      this.#holds.hold(segment)
+      this.#fromBlocks(segment, () => this.#holds.hold(segment))
       const { cutoff, pins, grantVersion } = segment.volume.state
       const source: LayerSource = {
         grant: { cutoff, pins, grantVersion },

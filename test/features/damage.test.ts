@@ -123,6 +123,17 @@ describe('full copies that are damaged in different blocks', () => {
 })
 
 describe('a scrub', () => {
+  it('begins when a node starts: what befell its disk meanwhile is mended though nobody reads it', async () => {
+    using fleet = await LocalFleet.start({ node: NO_SCRUB })
+    const { writer, full } = await withBlocks(fleet)
+    const [a] = full
+    spoilBlock(a, writer, 5)
+    a.kill()
+    a.start()
+    await fleet.until('it was found and mended', () => (a.node.counters.columnsMended ?? 0) > 0)
+    assert.equal(damagesIn(segmentOn(a, writer)), 0)
+  })
+
   it('comes to every segment, also when it takes longer than the time between two of them', async () => {
     using fleet = await LocalFleet.start({ node: { scrubEveryMs: 100, scrubBytesPerSecond: 10_000 } })
     const writer = await openNew(fleet)
