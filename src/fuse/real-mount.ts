@@ -166,7 +166,8 @@ export async function removeDeadMounts(path: string): Promise<void> {
 async function isDead(path: string): Promise<boolean> {
   const probe = statfs(path).then(
     () => false,
-    (error: unknown) => codeOf(error) === 'ENOTCONN',
+    // The second when it dies while it is asked.
+    (error: unknown) => codeOf(error) === 'ENOTCONN' || codeOf(error) === 'ECONNABORTED',
   )
   return Promise.race([probe, sleep(PROBE_MS_MAX, false)])
 }
