@@ -40,6 +40,8 @@ export async function converge(world: World): Promise<void> {
   await writeAll(world)
   await becomeWhole(world)
   await readAll(world)
+  // Writers note the time once a second: what is on its way has to arrive.
+  await becomeWhole(world)
   checkAll(world)
   await endOperations(world)
 }
