@@ -8,6 +8,7 @@ import { ask, NotRunning } from './control-socket.ts'
 import { type Home, passwordFile } from './home.ts'
 import { clearLeftovers } from './leftovers.ts'
 import type { PastPoint } from './past-point.ts'
+import { identify, isAlive } from './process-identity.ts'
 import { lockHome } from './region.ts'
 import { nameSettings, removeNames } from './region-names.ts'
 import { columns, type RegionStatus, statusText } from './region-status.ts'
@@ -19,8 +20,10 @@ const print = (line: string): void => {
 export async function down(home: Home): Promise<void> {
   try {
     const { pid } = await ask(home, 'status', {})
+    const region = identify(pid)
     await ask(home, 'down', {})
-    while (isThere(pid)) await pause(20)
+    // One that has ended and was not waited for is gone, too: in a container nobody may ever wait.
+    while (region !== undefined && isAlive(region)) await pause(20)
     print('stopped')
   } catch (error) {
     if (!(error instanceof NotRunning)) throw error
@@ -33,14 +36,6 @@ export async function down(home: Home): Promise<void> {
     } finally {
       lock.release()
     }
-  }
-}
-
-function isThere(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
   }
 }
 
