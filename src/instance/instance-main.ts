@@ -7,8 +7,8 @@
  *
  * It is the supervisor: the files of the instance are served by a process of their own, the engine is another. SIGUSR2
  * replaces the server of the files. Prints its state as lines of JSON (`instance-report.ts`). SIGTERM and the end of its
- * standard input stop it in order, status 0. Status 3: another instance has taken the volume. Status 1: it failed, one line on stderr says why. Wrong
- * usage is status 2.
+ * standard input stop it in order, status 0. Status 3: another instance has taken the volume. Status 1: it failed, one
+ * line on stderr says why. Wrong usage is status 2.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
