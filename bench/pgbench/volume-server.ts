@@ -4,14 +4,12 @@ import { once } from 'node:events'
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as pause } from 'node:timers/promises'
 import { createAuthority, issueServer } from '../../src/engine/certificates.ts'
 import { generatePassword } from '../../src/engine/postgres/passwords.ts'
 import { BUFFERS_SHARE } from '../../src/engine/postgres/settings.ts'
 import { SUPERUSER } from '../../src/engine/postgres/template.ts'
 import { type InstanceReport, parseReport } from '../../src/instance/instance-report.ts'
-import { VolumeError } from '../../src/protocol/errors.ts'
-import { nodeId, type VolumeId, volumeName } from '../../src/protocol/lsn.ts'
+import { nodeId, volumeName } from '../../src/protocol/lsn.ts'
 import { registerNode } from '../../src/volume/fleet-nodes.ts'
 import { SqliteRegistry } from '../../src/volume/sqlite-registry.ts'
 import { type Fleet, openFleet } from '../../src/volume/tcp-fleet.ts'
@@ -25,8 +23,6 @@ import type { Counters } from './side.ts'
 const PROGRAM = join(import.meta.dirname, '..', '..', 'src', 'instance', 'instance-main.ts')
 const MIB = 1 << 20
 const STATUS_MS_MAX = 5000
-const CREATE_TRIES_MAX = 20
-const CREATE_PAUSE_MS = 500
 
 export interface VolumePlace {
   readonly folder: string
@@ -37,18 +33,6 @@ export interface VolumePlace {
   readonly port: number
   /** Between zones; without it nodes are reached directly. */
   readonly delays: Delays | undefined
-}
-
-/** Nodes that have just started on a busy machine may not answer in time. */
-async function createVolume(fleet: Fleet): Promise<VolumeId> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await fleet.volumes.create()
-    } catch (error) {
-      if (!(error instanceof VolumeError) || !error.retryable || tries === CREATE_TRIES_MAX) throw error
-      await pause(CREATE_PAUSE_MS)
-    }
-  }
 }
 
 export class VolumeServer {
@@ -83,7 +67,7 @@ export class VolumeServer {
     const fleet = openFleet(registry)
     let server: VolumeServer | undefined
     try {
-      server = new VolumeServer(place, registry, hosts, fleet, volumeName(await createVolume(fleet)))
+      server = new VolumeServer(place, registry, hosts, fleet, volumeName(await fleet.volumes.create()))
       await server.#available()
       return server
     } catch (error) {

@@ -27,17 +27,23 @@ async function written(system: FileSystem, name: string): Promise<void> {
   await system.release(ino)
 }
 
+/** A new volume with a file in it, durable. */
+async function begun(fleet: LocalFleet, name: string) {
+  const { volumes } = fleet.client()
+  const id = await volumes.create(GEOMETRY)
+  const writer = await volumes.open(id)
+  const device = writerDevice(writer)
+  await FileSystem.format(device, { now })
+  const system = await FileSystem.attach(device, { now })
+  await written(system, name)
+  await system.fsync()
+  return { volumes, id, writer, system }
+}
+
 describe('a file system in a volume', () => {
   it('is there again for the next writer, for a view of its time, and for a reader that writes to itself', async () => {
     using fleet = await LocalFleet.start()
-    const { volumes } = fleet.client()
-    const id = await volumes.create(GEOMETRY)
-    const writer = await volumes.open(id)
-    const device = writerDevice(writer)
-    await FileSystem.format(device, { now })
-    const system = await FileSystem.attach(device, { now })
-    await written(system, 'first')
-    await system.fsync()
+    const { volumes, id, writer, system } = await begun(fleet, 'first')
     const [expected, point] = [await describeTree(system), writer.vdl]
     await written(system, 'second')
     await system.unlink(ROOT_INO, 'first')
@@ -72,14 +78,7 @@ describe('a file system in a volume', () => {
 
   it('stays at its LSN when the view that it is attached to follows the head', async () => {
     using fleet = await LocalFleet.start()
-    const { volumes } = fleet.client()
-    const id = await volumes.create(GEOMETRY)
-    const writer = await volumes.open(id)
-    const device = writerDevice(writer)
-    await FileSystem.format(device, { now })
-    const system = await FileSystem.attach(device, { now })
-    await written(system, 'first')
-    await system.fsync()
+    const { volumes, id, writer, system } = await begun(fleet, 'first')
     const before = await describeTree(system)
     await fleet.announced()
     const view = await volumes.view(id)
@@ -102,14 +101,7 @@ describe('a file system in a volume', () => {
 
   it('branches', async () => {
     using fleet = await LocalFleet.start()
-    const { volumes } = fleet.client()
-    const id = await volumes.create(GEOMETRY)
-    const writer = await volumes.open(id)
-    const device = writerDevice(writer)
-    await FileSystem.format(device, { now })
-    const system = await FileSystem.attach(device, { now })
-    await written(system, 'shared')
-    await system.fsync()
+    const { volumes, id, writer, system } = await begun(fleet, 'shared')
     const before = await describeTree(system)
     const branch = await FileSystem.attach(writerDevice(await volumes.open(await volumes.branch(id, writer.vdl))), {
       now,
