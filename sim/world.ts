@@ -282,7 +282,7 @@ export class World {
 }
 
 /** A run that differs from what its seed chose. */
-export const runAdjusted = (adjust: (swarm: Swarm) => Swarm): RunSeed =>
+const runAdjusted = (adjust: (swarm: Swarm) => Swarm): RunSeed =>
   seeded(async (stage) => {
     const world = new World(stage, adjust)
     try {

@@ -23,7 +23,7 @@ export interface Assertions {
 }
 
 /** What one script printed. */
-export function assertionsOf(script: string, output: string): Assertions {
+function assertionsOf(script: string, output: string): Assertions {
   const all = [...output.matchAll(ASSERTION)]
   const failed = all
     .filter(([, result]) => result !== 'ok')

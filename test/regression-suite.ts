@@ -33,7 +33,7 @@ export interface RegressionResults {
   readonly seconds: number
 }
 
-export function resultsOf(output: string): { passed: string[]; failed: string[] } {
+function resultsOf(output: string): { passed: string[]; failed: string[] } {
   const results = RESULT_LINES.flatMap((line) => [...output.matchAll(line)].map(({ groups }) => groups ?? {}))
   const named = (isPassed: boolean) =>
     results.filter(({ result }) => (result === 'ok') === isPassed).map(({ name = '' }) => name)

@@ -9,7 +9,7 @@ export const PARTS = ['bulk', 'tpcb', 'select', 'delay', 'life'] as const
 export type Part = (typeof PARTS)[number]
 
 /** The servers that are compared, by name. */
-export const SIDES = ['ext4', 'tmpfs', 'standbys', 'volume'] as const
+const SIDES = ['ext4', 'tmpfs', 'standbys', 'volume'] as const
 export type SideName = (typeof SIDES)[number]
 
 export interface Settings {

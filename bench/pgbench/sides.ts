@@ -130,7 +130,7 @@ async function onVolume(name: SideName, folder: string, settings: Settings, dela
 }
 
 /** @param delayUs added to each message between zones */
-export function startSide(name: SideName, settings: Settings, delayUs = 0): Promise<Side> {
+function startSide(name: SideName, settings: Settings, delayUs = 0): Promise<Side> {
   const folder = join(settings.folder, delayUs === 0 ? name : `${name}-far`)
   if (name === 'volume') return onVolume(name, folder, settings, delayUs)
   if (name === 'standbys') return withStandbys(name, folder, settings, delayUs)

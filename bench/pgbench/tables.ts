@@ -4,7 +4,7 @@ import { median } from '../volume/samples.ts'
 import type { Settings, SideName } from './settings.ts'
 import { medianRate, perOperation, processorNames, type SliceSums } from './slices.ts'
 
-export const SIDE_TEXT: Readonly<Record<SideName, string>> = {
+const SIDE_TEXT: Readonly<Record<SideName, string>> = {
   ext4: 'ext4, fsync and full_page_writes on',
   tmpfs: 'memory (tmpfs), the same',
   standbys: 'ext4 with two synchronous standbys',

@@ -31,7 +31,7 @@ export interface WriteCounts {
 }
 
 /** From the smallest; index 0 of the counter is for what is not even aligned to the first. */
-export const ALIGNMENTS = [512, 4096, 8192, 16_384] as const
+const ALIGNMENTS = [512, 4096, 8192, 16_384] as const
 
 export class PageWrites {
   readonly counts: WriteCounts = {

@@ -9,9 +9,9 @@ import { promisify } from 'node:util'
 import { cString, errno, errorName, libc } from './real-libc.ts'
 
 /** In /proc/self/mountinfo, and how we know a mount for ours. */
-export const MOUNT_SOURCE = 'borealis'
+const MOUNT_SOURCE = 'borealis'
 const MOUNT_TYPE = 'fuse.borealis'
-export const DEVICE = '/dev/fuse'
+const DEVICE = '/dev/fuse'
 
 /** MS_NOSUID | MS_NODEV | MS_NOATIME: programs and devices have no business in a database's volume. */
 const MOUNT_FLAGS = 0x2n | 0x4n | 0x400n
@@ -50,7 +50,7 @@ const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
 /** A descriptor that is not mounted yet, non-blocking and closed in the programs we start. */
-export function openDevice(device = DEVICE): number {
+function openDevice(device = DEVICE): number {
   try {
     return openSync(device, constants.O_RDWR | constants.O_NONBLOCK)
   } catch (error) {
@@ -79,7 +79,7 @@ export function openDevice(device = DEVICE): number {
  * process must never touch the path in a way that blocks, since it would wait for its own answer: no `...Sync` on it,
  * and no `spawn` with its `cwd` there (Node stands still until the child has gone there; let a shell do that).
  */
-export function mountDevice(fd: number, path: string): void {
+function mountDevice(fd: number, path: string): void {
   const options = [
     `fd=${fd}`,
     'rootmode=40000',

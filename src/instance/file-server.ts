@@ -29,7 +29,7 @@ export interface FileServerSettings {
   readonly scratchBytesMax: number
 }
 
-export const SCRATCH_FD = FUSE_FD + 1
+const SCRATCH_FD = FUSE_FD + 1
 
 /** The storage is looked at this often. */
 const LOOK_MS = 250
