@@ -337,15 +337,15 @@ export class Region {
       clusters: writers.map((writer) => writer.clusterStatus()),
       instances: writers.map((writer) => writer.instanceStatus()),
       storageNodes: this.#zones.flatMap((zone) => zone.status()),
-      endpoints: writers.flatMap((writer) => writer.endpoints()),
+      endpoints: writers.flatMap((writer) => writer.endpointStatus()),
       names: this.#names.status(),
     }
   }
 
   /** To be called whenever there are other endpoints than before, or elsewhere. */
-  #publish(): Promise<void> {
-    const endpoints = [...this.#writers.values()].flatMap((writer) => writer.endpoints())
-    return this.#names.publish(endpoints.map(({ dnsName, address }) => ({ name: dnsName, address })))
+  async #publish(): Promise<void> {
+    await this.#names.publish([...this.#writers.values()].flatMap((writer) => writer.endpoints()))
+    await this.#names.tried()
   }
 
   // -------------------------------------------------------------- ending

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { clearMounts, placeOf } from '../fuse/real-mount.ts'
+import type { Endpoint } from '../gateway/endpoint.ts'
 import { type EndpointType, endpointName } from '../gateway/endpoint-name.ts'
 import type { PublishedNames } from '../gateway/published-names.ts'
 import { type InstanceReport, NO_REPLACEMENTS, parseReport } from '../instance/instance-report.ts'
@@ -260,16 +261,28 @@ export class WriterInstance {
     }
   }
 
-  endpoints(): EndpointStatus[] {
+  endpoints(): Endpoint[] {
+    const { address, port, name: instance } = this.cluster.writer
+    const { space } = this.#place.names
+    const endpoint = (type: EndpointType, name: string): Endpoint => ({
+      dnsName: endpointName(type, name, space),
+      type,
+      port,
+      addresses: [address],
+      balancer: null,
+    })
+    return [endpoint('writer', this.cluster.name), endpoint('instance', instance)]
+  }
+
+  endpointStatus(): EndpointStatus[] {
     const {
       name: cluster,
-      writer: { name: instance, address, port },
+      writer: { name: instance, address },
     } = this.cluster
-    const { names } = this.#place
-    const endpoint = (type: EndpointType, name: string): EndpointStatus => {
-      const dnsName = endpointName(type, name, names.space)
-      return { name, cluster, type, host: names.hostOf({ name: dnsName, address }), port, dnsName, address }
-    }
-    return [endpoint('writer', cluster), endpoint('instance', instance)]
+    return this.endpoints().map((endpoint) => {
+      const { dnsName, type, port } = endpoint
+      const name = type === 'writer' ? cluster : instance
+      return { name, cluster, type, host: this.#place.names.hostOf(endpoint), port, dnsName, address }
+    })
   }
 }

@@ -6,13 +6,15 @@ import { answerQuery, type DnsTransport, type DnsZone } from './dns-answer.ts'
 
 const DOMAIN = 'rds.borealis.internal'
 const WRITER = `demo.cluster-k3j9x0q2m4zt.local-1.${DOMAIN}`
+const READER = `demo.cluster-ro-k3j9x0q2m4zt.local-1.${DOMAIN}`
 const ZONE: DnsZone = {
   domain: DOMAIN,
   address: '127.20.0.1',
-  entries: [
-    { name: WRITER, address: '127.20.0.2' },
-    { name: `demo-1.k3j9x0q2m4zt.local-1.${DOMAIN}`, address: '127.20.0.2' },
+  endpoints: [
+    { dnsName: WRITER, addresses: ['127.20.0.2'] },
+    { dnsName: `demo-1.k3j9x0q2m4zt.local-1.${DOMAIN}`, addresses: ['127.20.0.2'] },
   ],
+  turnOf: () => 0,
 }
 
 /** Of the library's types, only those for packets in the making lack these. */
@@ -44,7 +46,7 @@ const addresses = ({ answers = [] }: Packet) => answers.map((each) => (each.type
 const soaOf = ({ authorities = [] }: Packet) => authorities.map((each) => each.type === 'SOA' && each.data.minimum)
 
 describe('an answer', () => {
-  it('has the address of a name, for five seconds, with authority', () => {
+  it('has the address of a name, for a second, with authority', () => {
     const { id, rcode, flag_aa, flag_ra, flag_rd, flag_tc, questions, answers, authorities } = answer(query(WRITER))
     assert.deepEqual(
       { id, rcode, flag_aa, flag_ra, flag_rd, flag_tc },
@@ -58,7 +60,7 @@ describe('an answer', () => {
       },
     )
     assert.deepEqual(questions, [{ name: WRITER, type: 'A', class: 'IN' }])
-    assert.deepEqual(answers, [{ name: WRITER, type: 'A', ttl: 5, class: 'IN', flush: false, data: '127.20.0.2' }])
+    assert.deepEqual(answers, [{ name: WRITER, type: 'A', ttl: 1, class: 'IN', flush: false, data: '127.20.0.2' }])
     assert.deepEqual(authorities, [])
   })
 
@@ -72,20 +74,20 @@ describe('an answer', () => {
   it('that there is nothing of this type holds as long as the SOA says', () => {
     for (const type of ['AAAA', 'TXT', 'UNKNOWN_65', 'SRV']) {
       const reply = answer(query(WRITER, type))
-      assert.deepEqual([reply.rcode, reply.flag_aa, addresses(reply), soaOf(reply)], ['NOERROR', true, [], [5]], type)
+      assert.deepEqual([reply.rcode, reply.flag_aa, addresses(reply), soaOf(reply)], ['NOERROR', true, [], [1]], type)
     }
   })
 
   it('that there is no such name does so too', () => {
-    for (const name of [`other.${DOMAIN}`, `x.${WRITER}`, `demo.cluster-ro-k3j9x0q2m4zt.local-1.${DOMAIN}`]) {
+    for (const name of [`other.${DOMAIN}`, `x.${WRITER}`, READER]) {
       const reply = answer(query(name))
-      assert.deepEqual([reply.rcode, reply.flag_aa, addresses(reply), soaOf(reply)], ['NXDOMAIN', true, [], [5]], name)
+      assert.deepEqual([reply.rcode, reply.flag_aa, addresses(reply), soaOf(reply)], ['NXDOMAIN', true, [], [1]], name)
     }
   })
 
   it('says of what has names below it that it exists', () => {
     for (const name of [DOMAIN, `local-1.${DOMAIN}`, `k3j9x0q2m4zt.local-1.${DOMAIN}`])
-      assert.deepEqual([answer(query(name)).rcode, soaOf(answer(query(name)))], ['NOERROR', [5]], name)
+      assert.deepEqual([answer(query(name)).rcode, soaOf(answer(query(name)))], ['NOERROR', [1]], name)
     assert.equal(answer(query(`1.${DOMAIN}`)).rcode, 'NXDOMAIN')
   })
 
@@ -106,9 +108,42 @@ describe('an answer', () => {
   })
 
   it('of a zone without names is that there are none', () => {
-    const empty = { ...ZONE, entries: [] }
+    const empty = { ...ZONE, endpoints: [] }
     assert.equal(answer(query(WRITER), empty).rcode, 'NXDOMAIN')
     assert.equal(answer(query(DOMAIN), empty).rcode, 'NOERROR')
+  })
+})
+
+describe('a name with several addresses', () => {
+  const READERS = ['127.20.0.3', '127.20.0.4', '127.20.0.5']
+  const several = (addresses = READERS): DnsZone => {
+    let turn = 0
+    return { ...ZONE, endpoints: [...ZONE.endpoints, { dnsName: READER, addresses }], turnOf: () => turn++ }
+  }
+
+  it('has all of them in each answer, and another one first each time', () => {
+    const zone = several()
+    const answers = Array.from({ length: 6 }, () => addresses(answer(query(READER), zone)))
+    for (const each of answers) assert.deepEqual([...each].sort(), READERS)
+    assert.deepEqual(
+      answers.map(([first]) => first),
+      [...READERS, ...READERS],
+    )
+  })
+
+  it('goes on to the next one also for clients that ask for IPv6 addresses as well, or for other names', () => {
+    const zone = several()
+    const firsts = READERS.map(() => {
+      for (const asked of [query(READER, 'AAAA'), query(WRITER), query(DOMAIN), query(`x.${READER}`)])
+        answer(asked, zone)
+      return addresses(answer(query(READER), zone))[0]
+    })
+    assert.deepEqual(firsts, READERS)
+  })
+
+  it('is there, with none, while there is nobody behind it', () => {
+    const reply = answer(query(READER), several([]))
+    assert.deepEqual([reply.rcode, reply.flag_aa, addresses(reply), soaOf(reply)], ['NOERROR', true, [], [1]])
   })
 })
 
@@ -144,7 +179,7 @@ describe('EDNS', () => {
 describe('an answer that is too long', () => {
   const many = (count: number) => ({
     ...ZONE,
-    entries: Array.from({ length: count }, (_, i) => ({ name: WRITER, address: `127.20.1.${i}` })),
+    endpoints: [{ dnsName: WRITER, addresses: Array.from({ length: count }, (_, i) => `127.20.1.${i}`) }],
   })
   const cut = (request: Buffer, count: number, transport: DnsTransport = 'udp') => {
     const { flag_tc, flag_aa, rcode, answers } = answer(request, many(count), transport)

@@ -4,20 +4,26 @@
  * EDNS as every server has to (RFC 6891). Whatever it is sent, it does not throw.
  */
 import { type Answer, AUTHORITATIVE_ANSWER, decode, encode, type Question, TRUNCATED_RESPONSE } from 'dns-packet'
-import type { NamedAddress } from './hosts-block.ts'
+import type { Endpoint } from './endpoint.ts'
+
+type DnsEndpoint = Pick<Endpoint, 'dnsName' | 'addresses'>
 
 export interface DnsZone {
   readonly domain: string
   /** Of this server. */
   readonly address: string
-  /** A name may have several addresses. Lower case. */
-  readonly entries: readonly NamedAddress[]
+  readonly endpoints: readonly DnsEndpoint[]
+  /**
+   * Counts the answers that have several addresses: clients take the first, so it has to be another each time. It is not
+   * asked for other answers: whoever wants IPv6 addresses too must not skip every second one.
+   */
+  readonly turnOf: (dnsName: string) => number
 }
 
 export type DnsTransport = 'udp' | 'tcp'
 
-/** Aurora's: whoever asks again after it finds the writer that a failover has made. */
-const TTL_S = 5
+/** Whoever asks again after it finds the writer that a failover has made. Zero would be obeyed by fewer resolvers. */
+export const TTL_S = 1
 
 const CODES = { ok: 0, malformed: 1, noSuchName: 3, notImplemented: 4, refused: 5 } as const
 /** BADVERS is 16: its upper bits are in the OPT record. */
@@ -74,18 +80,26 @@ const soa = ({ domain }: DnsZone): Answer => ({
   },
 })
 
+/** Beginning with another one each time. */
+function addressesOf({ dnsName, addresses }: DnsEndpoint, turnOf: DnsZone['turnOf']): readonly string[] {
+  if (addresses.length < 2) return addresses
+  const first = turnOf(dnsName) % addresses.length
+  return [...addresses.slice(first), ...addresses.slice(0, first)]
+}
+
 /** The records of a name in the domain, as they were asked for; undefined when there is no such name. */
 function recordsOf(zone: DnsZone, { name: asked, type }: Question): Answer[] | undefined {
   const { domain } = zone
   const name = asked.toLowerCase()
-  const entries = [...zone.entries, { name: `ns.${domain}`, address: zone.address }]
-  const here = entries.filter((entry) => entry.name === name)
+  const endpoints = [...zone.endpoints, { dnsName: `ns.${domain}`, addresses: [zone.address] }]
+  const here = endpoints.find(({ dnsName }) => dnsName === name)
   // What has names below it exists, though it has nothing to tell.
-  if (here.length === 0 && name !== domain && !entries.some((entry) => entry.name.endsWith(`.${name}`)))
+  if (here === undefined && name !== domain && !endpoints.some(({ dnsName }) => dnsName.endsWith(`.${name}`)))
     return undefined
   const wanted = (of: string): boolean => type === of || (type as string) === 'ANY'
   const records: Answer[] = []
-  if (wanted('A')) for (const { address } of here) records.push({ type: 'A', name: asked, ttl: TTL_S, data: address })
+  if (wanted('A') && here !== undefined)
+    for (const data of addressesOf(here, zone.turnOf)) records.push({ type: 'A', name: asked, ttl: TTL_S, data })
   if (name === domain && wanted('SOA')) records.push(soa(zone))
   if (name === domain && wanted('NS')) records.push({ type: 'NS', name: asked, ttl: TTL_S, data: `ns.${domain}` })
   return records

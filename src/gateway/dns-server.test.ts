@@ -15,7 +15,11 @@ const READERS = Array.from({ length: 30 }, (_, i) => `127.20.1.${i}`)
 const ZONE: DnsZone = {
   domain: DOMAIN,
   address: '127.0.0.1',
-  entries: [{ name: WRITER, address: '127.20.0.2' }, ...READERS.map((address) => ({ name: READER, address }))],
+  endpoints: [
+    { dnsName: WRITER, addresses: ['127.20.0.2'] },
+    { dnsName: READER, addresses: READERS },
+  ],
+  turnOf: () => 0,
 }
 
 describe('the DNS server', () => {
@@ -56,12 +60,12 @@ describe('the DNS server', () => {
   }
 
   it('is understood by a resolver', async () => {
-    assert.deepEqual(await resolver.resolve4(WRITER, { ttl: true }), [{ address: '127.20.0.2', ttl: 5 }])
+    assert.deepEqual(await resolver.resolve4(WRITER, { ttl: true }), [{ address: '127.20.0.2', ttl: 1 }])
     assert.deepEqual(await resolver.resolve4(WRITER.toUpperCase()), ['127.20.0.2'])
     await assert.rejects(resolver.resolve6(WRITER), { code: 'ENODATA' })
     await assert.rejects(resolver.resolve4(`other.${DOMAIN}`), { code: 'ENOTFOUND' })
     await assert.rejects(resolver.resolve4('example.com'), { code: 'EREFUSED' })
-    assert.equal((await resolver.resolveSoa(DOMAIN)).minttl, 5)
+    assert.equal((await resolver.resolveSoa(DOMAIN)).minttl, 1)
     assert.deepEqual(await resolver.resolveNs(DOMAIN), [`ns.${DOMAIN}`])
   })
 

@@ -36,8 +36,8 @@ describe('the block in a hosts file', () => {
     assert.equal(
       put(HOSTS, [entry('a.example'), entry('b.example', '127.20.0.3')]),
       `# BEGIN borealis k3j9x0q2m4zt: names of the region in /root/.borealis; what is changed here is lost
-127.20.0.2 a.example
-127.20.0.3 b.example
+127.20.0.2      a.example
+127.20.0.3      b.example
 # END borealis k3j9x0q2m4zt
 ${HOSTS}`,
     )

@@ -3,7 +3,7 @@
  * byte, whatever its encoding:
  *
  *     # BEGIN borealis k3j9x0q2m4zt: names of the region in /root/.borealis; what is changed here is lost
- *     127.20.0.2 demo.cluster-k3j9x0q2m4zt.local-1.rds.borealis.internal
+ *     127.20.0.2      demo.cluster-k3j9x0q2m4zt.local-1.rds.borealis.internal
  *     # END borealis k3j9x0q2m4zt
  */
 
@@ -19,6 +19,9 @@ export interface BlockOwner {
   readonly home: string
 }
 
+/** The longest of IPv4. So the block is as long as before when an address changes, and is changed where it is. */
+const ADDRESS_CHARS = 15
+
 /** Also what was saved with other ends of lines, or at the end of the file without one. Never over another's beginning. */
 const patternOf = (hash: string): RegExp =>
   new RegExp(
@@ -32,7 +35,7 @@ function blockOf({ hash, home }: BlockOwner, entries: readonly NamedAddress[]): 
   const place = Buffer.from(home.replace(/\p{Cc}/gu, '?')).toString('latin1')
   return [
     `# BEGIN borealis ${hash}: names of the region in ${place}; what is changed here is lost`,
-    ...entries.map(({ name, address }) => `${address} ${name}`),
+    ...entries.map(({ name, address }) => `${address.padEnd(ADDRESS_CHARS)} ${name}`),
     `# END borealis ${hash}`,
     '',
   ].join('\n')

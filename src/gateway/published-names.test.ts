@@ -7,12 +7,22 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { until } from '../../test/waiting.ts'
 import type { DnsPlace } from './dns-server.ts'
-import { endpointName } from './endpoint-name.ts'
+import type { Endpoint } from './endpoint.ts'
+import { type EndpointType, endpointName } from './endpoint-name.ts'
 import { type NamesOptions, PublishedNames } from './published-names.ts'
 
 const SPACE = { hash: 'k3j9x0q2m4zt', region: 'local-1', domain: 'rds.borealis.internal' }
-const WRITER = { name: endpointName('writer', 'demo', SPACE), address: '127.20.0.2' }
-const INSTANCE = { name: endpointName('instance', 'demo-1', SPACE), address: '127.20.0.2' }
+
+const endpoint = (type: EndpointType, name: string, addresses: readonly string[], balancer: string | null = null) => ({
+  dnsName: endpointName(type, name, SPACE),
+  type,
+  port: 5432,
+  addresses,
+  balancer,
+})
+const WRITER: Endpoint = endpoint('writer', 'demo', ['127.20.0.2'])
+const INSTANCE: Endpoint = endpoint('instance', 'demo-1', ['127.20.0.2'])
+const READER: Endpoint = endpoint('reader', 'demo', ['127.20.0.3', '127.20.0.4'], '127.20.0.9')
 const HOSTS = '127.0.0.1 localhost\n'
 
 describe('published names', () => {
@@ -54,11 +64,16 @@ describe('published names', () => {
     return names
   }
 
+  async function publish(names: PublishedNames, endpoints: readonly Endpoint[]): Promise<void> {
+    await names.publish(endpoints)
+    await names.tried()
+  }
+
   it('are in the hosts file, until they are closed', async () => {
     const names = await publishing()
-    await names.publish([WRITER, INSTANCE])
-    assert.deepEqual([await resolve(WRITER.name), await resolve(INSTANCE.name)], [['127.20.0.2'], ['127.20.0.2']])
-    assert.equal(names.hostOf(WRITER), WRITER.name)
+    await publish(names, [WRITER, INSTANCE])
+    assert.deepEqual([await resolve(WRITER.dnsName), await resolve(INSTANCE.dnsName)], [['127.20.0.2'], ['127.20.0.2']])
+    assert.equal(names.hostOf(WRITER), WRITER.dnsName)
     assert.deepEqual(names.status(), { domain: SPACE.domain, hostsFile: hosts, dns: null, advice: null })
     await names.close()
     assert.equal(readFileSync(hosts, 'utf8'), HOSTS)
@@ -67,28 +82,79 @@ describe('published names', () => {
 
   it('follow their endpoints: to another address, and away', async () => {
     const names = await publishing()
-    await names.publish([WRITER, INSTANCE])
-    const moved = { ...WRITER, address: '127.20.0.3' }
-    await names.publish([moved])
-    assert.deepEqual([await resolve(WRITER.name), await resolve(INSTANCE.name)], [['127.20.0.3'], []])
+    await publish(names, [WRITER, INSTANCE])
+    const moved = { ...WRITER, addresses: ['127.20.0.3'] }
+    await publish(names, [moved])
+    assert.deepEqual([await resolve(WRITER.dnsName), await resolve(INSTANCE.dnsName)], [['127.20.0.3'], []])
     assert.deepEqual(
       [names.hostOf(moved), names.hostOf(WRITER), names.hostOf(INSTANCE)],
-      [WRITER.name, '127.20.0.2', '127.20.0.2'],
+      [WRITER.dnsName, '127.20.0.2', '127.20.0.2'],
     )
   })
 
-  it('are not trusted before they resolve to their address and to no other', async () => {
-    writeFileSync(hosts, `${HOSTS}10.0.0.1 ${INSTANCE.name}\n`)
+  it('of several addresses are those of their balancer, or of one of them', async () => {
     const names = await publishing()
-    await names.publish([WRITER, INSTANCE])
-    assert.deepEqual([names.hostOf(WRITER), names.hostOf(INSTANCE)], [WRITER.name, '127.20.0.2'])
+    const without = { ...READER, balancer: null }
+    await publish(names, [READER])
+    assert.deepEqual(await resolve(READER.dnsName), ['127.20.0.9'])
+    await publish(names, [without])
+    assert.deepEqual(await resolve(READER.dnsName), ['127.20.0.3'])
+    assert.equal(names.hostOf(without), READER.dnsName)
+    assert.equal(names.hostOf({ ...without, addresses: ['127.20.0.4'] }), '127.20.0.4')
+  })
+
+  it('of several addresses may be found with any of them, and with no other', async () => {
+    let found = ['127.20.0.4', '127.20.0.3']
+    const names = await publishing({ hostsFile: null, resolve: async () => found })
+    await publish(names, [READER])
+    assert.equal(names.hostOf(READER), READER.dnsName)
+    found = ['127.20.0.4']
+    await publish(names, [{ ...READER }])
+    assert.equal(names.hostOf(READER), READER.dnsName)
+    found = ['127.20.0.4', '127.20.0.2']
+    await names.publish([{ ...READER }])
+    await until('it is the address', () => names.hostOf(READER) === '127.20.0.9')
+  })
+
+  it('with nobody behind them are in no file, and nobody is told that they do not resolve', async () => {
+    const names = await publishing()
+    const nobody = { ...READER, addresses: [], balancer: null }
+    await publish(names, [nobody, WRITER])
+    assert.deepEqual([await resolve(READER.dnsName), await resolve(WRITER.dnsName)], [[], ['127.20.0.2']])
+    assert.equal(names.hostOf(nobody), READER.dnsName)
+    assert.equal(names.status().advice, null)
+  })
+
+  it('follow at once, however long it takes to try whether they resolve', async () => {
+    const names = await publishing({ resolve: () => new Promise(() => {}) })
+    await names.publish([WRITER])
+    for (const address of ['127.20.0.3', '127.20.0.4', '127.20.0.14']) {
+      await names.publish([{ ...WRITER, addresses: [address] }])
+      assert.deepEqual(await resolve(WRITER.dnsName), [address])
+    }
+  })
+
+  it('that a resolver in between remembers for a moment are tried again before anybody is told', async () => {
+    const answers = [['127.20.0.2'], ['127.20.0.2'], ['127.20.0.3']]
+    const names = await publishing({ hostsFile: null, resolve: async () => answers.shift() ?? [] })
+    await publish(names, [WRITER])
+    const moved = { ...WRITER, addresses: ['127.20.0.3'] }
+    await publish(names, [moved])
+    assert.deepEqual([names.hostOf(moved), answers, said], [WRITER.dnsName, [], []])
+  })
+
+  it('are not trusted before they resolve to their address and to no other', async () => {
+    writeFileSync(hosts, `${HOSTS}10.0.0.1 ${INSTANCE.dnsName}\n`)
+    const names = await publishing()
+    await publish(names, [WRITER, INSTANCE])
+    assert.deepEqual([names.hostOf(WRITER), names.hostOf(INSTANCE)], [WRITER.dnsName, '127.20.0.2'])
     assert.match(names.status().advice ?? '', /has them, but programs here do not go by it/)
   })
 
   it('where the file cannot be written are addresses; one line says so, and what to do', async () => {
     const names = await publishing({ hostsFile: join(folder, 'none') })
-    await names.publish([WRITER])
-    await names.publish([WRITER, INSTANCE])
+    await publish(names, [WRITER])
+    await publish(names, [WRITER, INSTANCE])
     assert.equal(names.hostOf(WRITER), '127.20.0.2')
     const { hostsFile, advice } = names.status()
     assert.equal(hostsFile, null)
@@ -103,22 +169,22 @@ describe('published names', () => {
     t.mock.timers.enable({ apis: ['setInterval'] })
     const late = join(folder, 'late')
     const names = await publishing({ hostsFile: late })
-    await names.publish([WRITER])
+    await publish(names, [WRITER])
     assert.equal(names.status().hostsFile, null)
     writeFileSync(late, HOSTS)
     t.mock.timers.tick(5000)
     await until('they are there', () => names.status().hostsFile !== null)
-    assert.match(readFileSync(late, 'utf8'), /^127\.20\.0\.2 demo\.cluster-/m)
+    assert.match(readFileSync(late, 'utf8'), /^127\.20\.0\.2 +demo\.cluster-/m)
   })
 
   it('come back into a file that somebody else has written anew, whose change stays', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] })
     const names = await publishing()
-    await names.publish([WRITER])
+    await publish(names, [WRITER])
     for (const text of ['10.0.0.1 one\n', '10.0.0.2 two\n']) {
       writeFileSync(hosts, text)
       t.mock.timers.tick(5000)
-      await until('they are there', async () => (await resolve(WRITER.name)).length > 0)
+      await until('they are there', async () => (await resolve(WRITER.dnsName)).length > 0)
       assert.ok(readFileSync(hosts, 'utf8').endsWith(text))
     }
     await names.close()
@@ -127,16 +193,16 @@ describe('published names', () => {
 
   it('of a region that was killed are replaced by those of its next start', async () => {
     const killed = await publishing()
-    await killed.publish([WRITER, INSTANCE])
+    await publish(killed, [WRITER, INSTANCE])
     const next = await publishing()
-    await next.publish([{ ...WRITER, address: '127.20.0.9' }])
-    assert.deepEqual([await resolve(WRITER.name), await resolve(INSTANCE.name)], [['127.20.0.9'], []])
+    await publish(next, [{ ...WRITER, addresses: ['127.20.0.9'] }])
+    assert.deepEqual([await resolve(WRITER.dnsName), await resolve(INSTANCE.dnsName)], [['127.20.0.9'], []])
   })
 
   it('may resolve otherwise: then no hosts file is needed', async () => {
     const names = await publishing({ hostsFile: null, resolve: async () => ['127.20.0.2'] })
-    await names.publish([WRITER])
-    assert.equal(names.hostOf(WRITER), WRITER.name)
+    await publish(names, [WRITER])
+    assert.equal(names.hostOf(WRITER), WRITER.dnsName)
     assert.deepEqual(names.status(), { domain: SPACE.domain, hostsFile: null, dns: null, advice: null })
     assert.equal(readFileSync(hosts, 'utf8'), HOSTS)
   })
@@ -153,7 +219,7 @@ describe('published names', () => {
         return known ? ['127.20.0.2'] : []
       },
     })
-    await names.publish([WRITER])
+    await publish(names, [WRITER])
     const look = async () => {
       looks++
       t.mock.timers.tick(5000)
@@ -162,7 +228,7 @@ describe('published names', () => {
     while (looks < 16) await look()
     assert.deepEqual(tries, [0, 1, 3, 7, 15])
     known = true
-    while (names.hostOf(WRITER) !== WRITER.name) await look()
+    while (names.hostOf(WRITER) !== WRITER.dnsName) await look()
     assert.equal(looks, 31)
     assert.equal(names.status().advice, null)
   })
@@ -175,7 +241,7 @@ describe('published names', () => {
         return new Promise(() => {})
       },
     })
-    await names.publish([WRITER, INSTANCE])
+    await publish(names, [WRITER, INSTANCE])
     assert.deepEqual([asked, names.hostOf(WRITER)], [1, '127.20.0.2'])
   })
 })
@@ -197,11 +263,26 @@ describe('the DNS server of published names', () => {
       assert(dns !== null)
       const resolver = new Resolver()
       resolver.setServers([dns])
-      await assert.rejects(resolver.resolve4(WRITER.name), { code: 'ENOTFOUND' })
+      await assert.rejects(resolver.resolve4(WRITER.dnsName), { code: 'ENOTFOUND' })
       const published = names.publish([WRITER])
-      assert.deepEqual(await resolver.resolve4(WRITER.name), ['127.20.0.2'])
+      assert.deepEqual(await resolver.resolve4(WRITER.dnsName), ['127.20.0.2'])
       await published
+      await names.tried()
       assert.ok(names.status().advice?.endsWith(`, or let the system's resolver ask ${dns} for rds.borealis.internal`))
+    } finally {
+      await names.close()
+    }
+  })
+
+  it('leads to each of the readers in turn, past the balancer', async () => {
+    const names = await PublishedNames.open(options([{ address: '127.0.0.1', port: 0 }]))
+    try {
+      await names.publish([READER])
+      const resolver = new Resolver()
+      resolver.setServers([names.status().dns ?? ''])
+      const firsts: (string | undefined)[] = []
+      for (let i = 0; i < 4; i++) firsts.push((await resolver.resolve4(READER.dnsName))[0])
+      assert.deepEqual(firsts, ['127.20.0.3', '127.20.0.4', '127.20.0.3', '127.20.0.4'])
     } finally {
       await names.close()
     }
