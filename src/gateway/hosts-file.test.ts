@@ -56,6 +56,19 @@ describe('a hosts file', () => {
     assert.equal(statSync(folder.hosts).ino, ino)
   })
 
+  it('is changed where it is when only addresses change, whatever their lengths', async () => {
+    using folder = new Folder()
+    await writeHosts(folder.hosts, OWNER, ENTRIES)
+    const { ino } = statSync(folder.hosts)
+    for (const address of ['127.20.0.3', '127.200.100.250', '1.2.3.4']) {
+      const entries = [{ name: 'a.example', address }]
+      assert.equal(await writeHosts(folder.hosts, OWNER, entries), true)
+      assert.deepEqual(readFileSync(folder.hosts), withBlock(HOSTS, OWNER, entries))
+    }
+    assert.equal(statSync(folder.hosts).ino, ino)
+    assert.deepEqual(readdirSync(folder.path), ['hosts'])
+  })
+
   it('with another name is written in place: both names are the same file', async () => {
     using folder = new Folder()
     const other = join(folder.path, 'other')

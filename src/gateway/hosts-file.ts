@@ -30,6 +30,22 @@ async function takeNext(path: string): Promise<FileHandle> {
 
 type Change = (before: Buffer) => Buffer
 
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; )
+    done += (await file.write(bytes, done, undefined, position + done)).bytesWritten
+}
+
+/**
+ * From one content to another of the same length: an endpoint has another address. Only bytes of the region's own block
+ * differ, so that there is nothing to lose, and the disk is not waited for. That may take long when databases keep it busy,
+ * and at a failover clients wait for this.
+ */
+async function overwrite(file: FileHandle, before: Buffer, after: Buffer): Promise<void> {
+  const first = after.findIndex((byte, at) => byte !== before[at])
+  const last = after.findLastIndex((byte, at) => byte !== before[at])
+  await writeAll(file, after.subarray(first, last + 1), first)
+}
+
 /** Who reads it meanwhile sees all of the old or all of the new. */
 async function replaceFile(path: string, change: Change): Promise<void> {
   const next = path + NEXT
@@ -39,6 +55,11 @@ async function replaceFile(path: string, change: Change): Promise<void> {
     const before = await readFile(path)
     const after = change(before)
     if (after.equals(before)) return
+    if (after.length === before.length) {
+      await using old = await open(path, 'r+')
+      await overwrite(old, before, after)
+      return
+    }
     await file.writeFile(after)
     await file.chown(uid, gid)
     // After its owner, whose change takes away some of its mode.
@@ -49,11 +70,6 @@ async function replaceFile(path: string, change: Change): Promise<void> {
     await file.close()
     await rm(next, { force: true })
   }
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; )
-    done += (await file.write(bytes, done, undefined, position + done)).bytesWritten
 }
 
 const newlines = (count: number): Buffer => Buffer.alloc(Math.max(count, 0), '\n')
@@ -68,6 +84,10 @@ async function writeInPlace(path: string, change: Change): Promise<void> {
     const before = await file.readFile()
     const after = change(before)
     if (after.equals(before)) return
+    if (after.length === before.length) {
+      await overwrite(file, before, after)
+      return
+    }
     try {
       await writeAll(file, newlines(after.length - before.length), before.length)
     } catch (error) {
