@@ -7,6 +7,8 @@ export interface ProgramOptions {
   readonly account?: Account | undefined
   readonly environment?: Readonly<Record<string, string | undefined>>
   readonly folder?: string
+  /** What it reads; nothing when it is not given. */
+  readonly input?: string
   readonly deadlineMs: number
 }
 
@@ -24,13 +26,15 @@ const OUTPUT_CHARS_MAX = 1 << 20
 export function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramEnd> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       ...options.account,
       ...(options.folder === undefined ? {} : { cwd: options.folder }),
       ...(options.environment === undefined ? {} : { env: options.environment }),
     })
     let output = ''
     let errors = ''
+    // One that does not read its input to the end says why in its own way.
+    child.stdin.on('error', () => {}).end(options.input ?? '')
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       if (output.length < OUTPUT_CHARS_MAX) output += text
     })
