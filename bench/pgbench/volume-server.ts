@@ -1,7 +1,7 @@
 /** PostgreSQL on the six-copy volume: three zone processes with two nodes each, and an instance process. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createAuthority, issueServer } from '../../src/engine/certificates.ts'
@@ -9,6 +9,7 @@ import { generatePassword } from '../../src/engine/postgres/passwords.ts'
 import { BUFFERS_SHARE } from '../../src/engine/postgres/settings.ts'
 import { SUPERUSER } from '../../src/engine/postgres/template.ts'
 import { type InstanceReport, parseReport } from '../../src/instance/instance-report.ts'
+import { SERVER_MEMORY_MIB, writeSettings } from '../../src/instance/settings-file.ts'
 import { nodeId, volumeName } from '../../src/protocol/lsn.ts'
 import { registerNode } from '../../src/volume/fleet-nodes.ts'
 import { SqliteRegistry } from '../../src/volume/sqlite-registry.ts'
@@ -81,27 +82,33 @@ export class VolumeServer {
     const own = join(folder, 'instance')
     mkdirSync(own, { recursive: true, mode: 0o755 })
     const validity = { nowMs: Date.now(), days: 1 }
-    const { certificate, key } = issueServer(createAuthority('Borealis bench', validity), [address], validity)
-    const files = { certificate, key, password: generatePassword() }
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(own, name), text, { mode: 0o600 })
-    const options = {
+    const authority = createAuthority('Borealis bench', validity)
+    const settings = join(own, 'settings.json')
+    writeSettings(settings, {
       name: 'bench-1',
+      cluster: 'bench',
+      run: 0,
+      role: 'writer',
       folder: own,
       home: engineHome,
       registry: join(folder, 'registry.sqlite'),
       volume,
       version,
       address,
-      port: `${port}`,
-      'memory-mib': `${Math.ceil(buffersBytes / BUFFERS_SHARE / MIB)}`,
-      certificate: join(own, 'certificate'),
-      key: join(own, 'key'),
-      master: 'postgres',
-      'password-file': join(own, 'password'),
-    }
-    const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
+      port,
+      memoryMib: Math.ceil(buffersBytes / BUFFERS_SHARE / MIB),
+      serverMemoryMib: SERVER_MEMORY_MIB,
+      ...issueServer(authority, [address], validity),
+      authorityCertificate: authority.certificate,
+      master: { name: 'postgres', password: generatePassword() },
+      replicationPassword: generatePassword(),
+      primary: null,
+      parameters: {},
+      control: null,
+    })
+    const args = [PROGRAM, '--settings', settings]
     const log = openSync(join(folder, 'instance.log'), 'a')
-    const child = endWithUs(spawn(process.execPath, [PROGRAM, ...args], { stdio: ['pipe', 'pipe', log], cwd: folder }))
+    const child = endWithUs(spawn(process.execPath, args, { stdio: ['pipe', 'pipe', log], cwd: folder }))
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.#report = parseReport(line) ?? this.#report
       this.#changed()

@@ -1,13 +1,15 @@
 /** The process of a cluster's writer: started, heard, started again, stopped. */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
+import { generatePassword } from '../engine/postgres/passwords.ts'
 import { clearMounts, placeOf } from '../fuse/real-mount.ts'
 import type { Endpoint } from '../gateway/endpoint.ts'
 import { type EndpointType, endpointName } from '../gateway/endpoint-name.ts'
 import type { PublishedNames } from '../gateway/published-names.ts'
 import { type InstanceReport, NO_REPLACEMENTS, parseReport } from '../instance/instance-report.ts'
 import { STATUS_FENCED } from '../instance/server-report.ts'
+import { SERVER_MEMORY_MIB, writeSettings } from '../instance/settings-file.ts'
 import { volumeName } from '../protocol/lsn.ts'
 import { CliError } from './cli-error.ts'
 import type { ClusterRecord } from './cluster-record.ts'
@@ -116,27 +118,36 @@ export class WriterInstance {
     const { home, memoryMib, mounting } = this.#place
     const folder = instanceFolder(home, writer.name)
     mkdirSync(folder, { recursive: true, mode: 0o755 })
-    const { certificate, key } = writeServerCertificate(home, folder, [
+    const files = writeServerCertificate(home, folder, [
       writer.address,
       ...this.endpoints().map(({ dnsName }) => dnsName),
     ])
-    const settings = {
+    const settings = join(folder, 'settings.json')
+    writeSettings(settings, {
       name: writer.name,
+      cluster: cluster.name,
+      run: 0,
+      role: 'writer',
       folder,
       home: home.root,
       registry: home.registry,
       volume: cluster.volume === null ? '' : volumeName(cluster.volume),
       version: cluster.engineVersion,
       address: writer.address,
-      port: `${writer.port}`,
-      'memory-mib': `${memoryMib ?? defaultMemoryMib()}`,
-      certificate,
-      key,
-      master: cluster.master,
-      'password-file': passwordFile(home, cluster.name),
-    }
-    const args = Object.entries(settings).flatMap(([option, value]) => [`--${option}`, value])
-    return mounting([process.execPath, PROGRAM, ...args])
+      port: writer.port,
+      memoryMib: memoryMib ?? defaultMemoryMib(),
+      serverMemoryMib: SERVER_MEMORY_MIB,
+      certificate: readFileSync(files.certificate, 'utf8'),
+      key: readFileSync(files.key, 'utf8'),
+      authorityCertificate: readFileSync(home.authorityCertificate, 'utf8'),
+      master: { name: cluster.master, password: readFileSync(passwordFile(home, cluster.name), 'utf8').trim() },
+      // No reader follows it.
+      replicationPassword: generatePassword(),
+      primary: null,
+      parameters: {},
+      control: null,
+    })
+    return mounting([process.execPath, PROGRAM, '--settings', settings])
   }
 
   #heard(line: string): void {

@@ -8,7 +8,6 @@ import { type FuseMount, serveFiles } from '../fuse/fuse-mount.ts'
 import { FUSE_FD, type KeptServer, STATUS_REPLACE_ME } from '../fuse/kept-server.ts'
 import { unmount } from '../fuse/real-mount.ts'
 import { VolumeError } from '../protocol/errors.ts'
-import type { VolumeId } from '../protocol/lsn.ts'
 import { RealFile } from '../storage/real-file.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { openFleet } from '../volume/tcp-fleet.ts'
@@ -16,25 +15,17 @@ import type { VolumeWriter } from '../volume/writer.ts'
 import type { StorageState } from './instance-state.ts'
 import { killProcessesIn } from './left-processes.ts'
 import { RelationFiles } from './relation-files.ts'
-import { type ServerTold, STATUS_FENCED, type VolumeFigures } from './server-report.ts'
+import type { FileServerSettings } from './server-command.ts'
+import { OPENING, type ServerTold, STATUS_FENCED, type VolumeFigures } from './server-report.ts'
 import { StorageWatch } from './storage-watch.ts'
 import { type AttachedFiles, attachFiles, type FilesLeft, openVolume, parseFilesLeft } from './volume-files.ts'
-
-export interface FileServerSettings {
-  readonly registryPath: string
-  readonly volume: VolumeId
-  /** Of blocks, to make deltas against. */
-  readonly cacheBytes: number
-  /** What the scratch file may take. */
-  readonly scratchBytesMax: number
-}
 
 const SCRATCH_FD = FUSE_FD + 1
 
 /** The storage is looked at this often. */
 const LOOK_MS = 250
-/** Figures change all the time; nobody needs them more often. */
-const FIGURES_MS = 1000
+/** That it is heard says that it lives; figures change all the time anyway. */
+const FIGURES_MS = 500
 
 export class FileServer {
   readonly #settings: FileServerSettings
@@ -132,7 +123,7 @@ export class FileServer {
 
   #tell(): void {
     this.#toldAtMs = performance.now()
-    void this.#say({ report: { storage: this.#storage, figures: this.#figures() } })
+    void this.#say({ report: { ...OPENING, storage: this.#storage, figures: this.#figures() } })
   }
 
   #look(): void {

@@ -13,7 +13,7 @@ export const dataDirectoryOf = (folder: string): string => join(mountPlace(folde
 
 const scratchFolder = (folder: string): string => join(folder, 'scratch')
 
-/** Of the free disk, what sorts may take. */
+/** Of the free disk, what sorts may take, and what a reader writes for itself. */
 const SCRATCH_SHARE = 0.5
 
 /** A server whose supervisor was killed takes a moment to notice. */
@@ -40,11 +40,11 @@ export interface ScratchFile {
   readonly bytesMax: number
 }
 
-/** A file without a name: it goes with the last process that has it open. */
-export function openScratchFile(folder: string): ScratchFile {
+/** A file without a name: it goes with the last process that has it open. @param bytesMax half of what is free, when it is not given */
+export function openScratchFile(folder: string, bytesMax?: number): ScratchFile {
   const path = join(scratchFolder(folder), 'blocks')
   const fd = openSync(path, 'w+', 0o600)
   rmSync(path)
   const { bavail, bsize } = statfsSync(scratchFolder(folder))
-  return { fd, bytesMax: Math.floor(bavail * bsize * SCRATCH_SHARE) }
+  return { fd, bytesMax: bytesMax ?? Math.floor(bavail * bsize * SCRATCH_SHARE) }
 }

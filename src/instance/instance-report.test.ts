@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { NO_REPLACEMENTS, parseReport, reportOf } from './instance-report.ts'
+import { NO_FIGURES } from './engine-watch.ts'
+import { type InstanceStatus, NO_REPLACEMENTS, parseReport, reportOf } from './instance-report.ts'
 import type { InstanceState } from './instance-state.ts'
+import { OPENING } from './server-report.ts'
 import { parseFilesLeft } from './volume-files.ts'
 
-const FILES = { storage: 'ok', serverPid: null, replacements: NO_REPLACEMENTS, figures: null } as const
+const BEGINNING: InstanceStatus = {
+  settings: { name: 'demo-1', run: 3, role: 'reader' },
+  server: OPENING,
+  serverPid: null,
+  replacements: NO_REPLACEMENTS,
+  engine: NO_FIGURES,
+  primary: null,
+  answeredMsAgo: null,
+  rebuild: null,
+}
 
 describe('what an instance tells its parent', () => {
   it('is understood as it was meant, in every state', () => {
@@ -15,23 +26,38 @@ describe('what an instance tells its parent', () => {
       { name: 'recovering', reason: 'a "crash"\nof two lines' },
       { name: 'fenced' },
     ]
-    const served = {
-      storage: 'waiting',
+    const served: InstanceStatus = {
+      ...BEGINNING,
+      server: {
+        storage: 'waiting',
+        figures: { epoch: 3, vdl: 2 ** 40, bytesUsed: 8192 },
+        overlayBytes: 16_384,
+        rebuild: 'there is no room',
+      },
       serverPid: 8,
       replacements: { count: 2, pauseMs: 150.5, problem: null },
-      figures: { epoch: 3, vdl: 2 ** 40, bytesUsed: 8192 },
-    } as const
+      engine: { walLsn: '0/15D68C50', timeline: 2, connections: 5, streaming: true, lagMs: 1.5 },
+      primary: { host: '127.20.0.3', port: 5432 },
+      answeredMsAgo: 12,
+    }
     for (const state of states) {
-      for (const files of [FILES, served]) {
-        const report = reportOf(state, files)
+      for (const status of [BEGINNING, served]) {
+        const report = reportOf(state, status)
         assert.deepEqual(parseReport(JSON.stringify(report)), report)
       }
     }
   })
 
   it('names the engine for as long as it runs, also while its server is replaced', () => {
-    assert.equal(reportOf({ name: 'replacing', enginePid: 7 }, FILES).enginePid, 7)
-    assert.equal(reportOf({ name: 'recovering', reason: '' }, FILES).enginePid, null)
+    assert.equal(reportOf({ name: 'replacing', enginePid: 7 }, BEGINNING).enginePid, 7)
+    assert.equal(reportOf({ name: 'recovering', reason: '' }, BEGINNING).enginePid, null)
+  })
+
+  it('says why a reader wants to be started anew, whoever has noticed', () => {
+    const server = { ...OPENING, rebuild: 'no room' }
+    const state = { name: 'available', enginePid: 7 } as const
+    assert.equal(reportOf(state, { ...BEGINNING, server }).rebuild, 'no room')
+    assert.equal(reportOf(state, { ...BEGINNING, server, rebuild: 'no WAL' }).rebuild, 'no WAL')
   })
 
   it('is taken from an instance of an earlier version, and from nobody else', () => {

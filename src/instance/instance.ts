@@ -1,7 +1,7 @@
 /**
  * One DB instance, as its supervisor sees it: the mount of its files, the process that serves them (`file-server.ts`),
- * and the engine that works there. Whoever starts it decides that it is the writer; that nobody else writes meanwhile is
- * seen to by the volume's epochs.
+ * and the engine that works there. Whoever starts it decides whether it is the writer, for as long as it runs; that nobody
+ * else writes meanwhile is seen to by the volume's epochs.
  *
  * The supervisor knows nothing of volumes. It keeps what outlives a server: the descriptor of the mount, the scratch
  * file, and the engine, which is its child. A server that leaves in order is followed by another, and the engine only
@@ -12,56 +12,28 @@
  */
 import { closeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { engineAccount } from '../engine/account.ts'
-import type { Certified } from '../engine/certificates.ts'
-import { EngineError } from '../engine/engine-error.ts'
-import { installPostgres } from '../engine/postgres/binaries.ts'
-import type { Configuration } from '../engine/postgres/configuration.ts'
-import { checkDataDirectory, createDataDirectory } from '../engine/postgres/data-directory.ts'
-import { PostgresEngine } from '../engine/postgres/engine.ts'
-import { ensureMaster, type Login } from '../engine/postgres/roles.ts'
-import { preparedTemplate } from '../engine/postgres/template.ts'
-import { selectVersion } from '../engine/postgres/versions.ts'
 import { type Death, DescriptorKeeper } from '../fuse/descriptor-keeper.ts'
 import { clearMounts } from '../fuse/real-mount.ts'
-import { type VolumeId, volumeName } from '../protocol/lsn.ts'
 import type { FolderLock } from '../storage/real-lock.ts'
 import { CrashBudget } from './crash-budget.ts'
-import { dataDirectoryOf, lockInstance, mountPlace, openScratchFile } from './instance-folder.ts'
+import { type EngineFigures, EngineWatch, NO_FIGURES } from './engine-watch.ts'
+import type { Crash, InstanceCommand } from './instance-command.ts'
+import { foldersOf, InstanceEngine } from './instance-engine.ts'
+import { lockInstance, mountPlace, openScratchFile } from './instance-folder.ts'
 import { type InstanceReport, NO_REPLACEMENTS, type Replacements, reportOf } from './instance-report.ts'
 import { type InstanceState, isOver, mayBecome } from './instance-state.ts'
 import { endProcessesIn } from './left-processes.ts'
-import { type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
+import { serverCommand } from './server-command.ts'
+import { OPENING, type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
+import type { InstanceSettingsFile } from './settings-file.ts'
+import { writeTopology } from './topology.ts'
 
-export interface InstanceSettings {
-  readonly name: string
-  /** The instance's own, on the local disk: its mount, configuration, logs and scratch file. */
-  readonly folder: string
-  /** Where engines are installed. */
-  readonly home: string
-  readonly registryPath: string
-  readonly volume: VolumeId
-  readonly version: string
-  readonly address: string
-  readonly port: number
-  /** What the engine may use. */
-  readonly memoryBytes: number
-  /** Of blocks, to make deltas against. */
-  readonly cacheBytes: number
-  readonly certificate: Certified
-  readonly master: Login
-}
-
-const SERVER = join(import.meta.dirname, 'server-main.ts')
-/**
- * The collector marks all of a heap of 10 MiB for each few that were allocated unless it is told where to begin (MiB):
- * that was a fifth of the server's time in a bulk load.
- */
-const SERVER_HEAP = '--initial-old-space-size=64'
 const MIB = 1 << 20
 
+/** It is heard at least so often: who hears nothing for longer knows that something is wrong. */
+const HEARTBEAT_MS = 500
 /** While it stops, the storage is looked at this often. */
 const LOOK_MS = 250
 /** A checkpoint of all buffers to six copies. */
@@ -76,36 +48,40 @@ class NotWanted extends Error {}
 export class Instance {
   /** Resolves when nothing of it runs any more: with a state that is over. */
   readonly ended: Promise<InstanceState>
-  readonly #settings: InstanceSettings
-  readonly #report: (report: InstanceReport) => void
+  readonly #settings: InstanceSettingsFile
+  readonly #onReport: (report: InstanceReport) => void
   readonly #complain: (what: string, error: unknown) => void
   readonly #end: (state: InstanceState) => void
   #state: InstanceState = { name: 'opening' }
   /** It ends out of order, which takes a moment. */
   #isEnding = false
-  #files: ServerReport = { storage: 'ok', figures: null }
+  #files: ServerReport = OPENING
+  /** When the server of its files was last heard. */
+  #heardAtMs: number | undefined
   #replacements: Replacements = NO_REPLACEMENTS
   /** What the server said of its own end. */
   #serverTrouble: string | undefined
   #hasServed = false
-  #reported = ''
+  #heartbeat: NodeJS.Timeout | undefined
   #work: Promise<void> = Promise.resolve()
   #lock: FolderLock | undefined
   #keeper: DescriptorKeeper | undefined
-  #engine: PostgresEngine | undefined
+  #engine: InstanceEngine | undefined
   #engineEnded: (reason: string) => void = () => {}
+  #watch: EngineWatch | undefined
+  #figures: EngineFigures = NO_FIGURES
 
   /**
-   * @param report is told each change, and the volume's figures now and then
+   * @param onReport is told each change, and twice a second how it is
    * @param complain what went wrong without ending anything, for the log
    */
   constructor(
-    settings: InstanceSettings,
-    report: (report: InstanceReport) => void,
+    settings: InstanceSettingsFile,
+    onReport: (report: InstanceReport) => void,
     complain: (what: string, error: unknown) => void,
   ) {
     this.#settings = settings
-    this.#report = report
+    this.#onReport = onReport
     this.#complain = complain
     const { promise, resolve } = Promise.withResolvers<InstanceState>()
     this.ended = promise
@@ -119,7 +95,10 @@ export class Instance {
     if (!mayBecome(this.#state.name, next.name)) return false
     this.#state = next
     this.#tell()
-    if (isOver(next.name)) this.#end(next)
+    if (isOver(next.name)) {
+      clearInterval(this.#heartbeat)
+      this.#end(next)
+    }
     return true
   }
 
@@ -128,18 +107,34 @@ export class Instance {
   }
 
   #tell(): void {
-    const serverPid = this.#keeper?.server.pid ?? null
-    const report = reportOf(this.#state, { ...this.#files, serverPid, replacements: this.#replacements })
-    const text = JSON.stringify(report)
-    if (text === this.#reported) return
-    this.#reported = text
-    this.#report(report)
+    this.#onReport(this.report)
+  }
+
+  /** How it is now. */
+  get report(): InstanceReport {
+    return reportOf(this.#state, {
+      settings: this.#settings,
+      server: this.#files,
+      serverPid: this.#keeper?.server.pid ?? null,
+      replacements: this.#replacements,
+      engine: this.#figures,
+      primary: this.#engine === undefined ? this.#settings.primary : this.#engine.primary,
+      answeredMsAgo: this.#answeredMsAgo,
+      rebuild: null,
+    })
+  }
+
+  get #answeredMsAgo(): number | null {
+    const answeredAtMs = this.#watch?.answeredAtMs
+    if (answeredAtMs === undefined || this.#heardAtMs === undefined) return null
+    return Math.round(performance.now() - Math.min(answeredAtMs, this.#heardAtMs))
   }
 
   // -------------------------------------------------------------- starting
 
   start(): void {
     this.#tell()
+    this.#heartbeat = setInterval(() => this.#tell(), HEARTBEAT_MS)
     this.#work = this.#live().catch(async (error: unknown) => {
       if (this.#state.name !== 'stopping' && !(error instanceof NotWanted)) await this.#fail(error)
     })
@@ -148,12 +143,12 @@ export class Instance {
   async #live(): Promise<void> {
     await this.#serveFiles()
     this.#proceed({ name: 'preparing' })
-    const engine = await this.#prepareEngine()
-    await this.#keepRunning(engine)
+    this.#engine = await InstanceEngine.prepare(this.#settings, (reason) => this.#engineEnded(reason))
+    await this.#keepRunning(this.#engine)
   }
 
   async #serveFiles(): Promise<void> {
-    const { folder } = this.#settings
+    const { folder, role, overlayMib } = this.#settings
     const place = mountPlace(folder)
     await mkdir(folder, { recursive: true, mode: 0o755 })
     this.#lock = await lockInstance(folder)
@@ -161,10 +156,13 @@ export class Instance {
     await endProcessesIn(place)
     await clearMounts(place)
     await mkdir(place, { recursive: true, mode: 0o755 })
-    const scratch = openScratchFile(folder)
+    const scratch = openScratchFile(
+      folder,
+      role === 'reader' && overlayMib !== undefined ? overlayMib * MIB : undefined,
+    )
     const keeper = await DescriptorKeeper.start({
       path: place,
-      command: this.#serverCommand(scratch.bytesMax),
+      command: serverCommand(this.#settings, scratch.bytesMax),
       descriptors: [scratch.fd, this.#lock.fd],
       onTurn: () => this.#tell(),
       onTold: (told) => this.#heard(told as ServerTold),
@@ -182,40 +180,8 @@ export class Instance {
     this.#hasServed = true
   }
 
-  #serverCommand(scratchBytesMax: number): [string, ...string[]] {
-    const { registryPath, volume, cacheBytes } = this.#settings
-    const settings = {
-      registry: registryPath,
-      volume: volumeName(volume),
-      'cache-mib': cacheBytes / MIB,
-      'scratch-bytes': scratchBytesMax,
-    }
-    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`])
-    // It does not outlive us, also where a thread of ours is held up in its files and keeps everything open.
-    return ['setpriv', '--pdeathsig', 'TERM', '--', process.execPath, SERVER_HEAP, SERVER, ...args]
-  }
-
-  async #prepareEngine(): Promise<PostgresEngine> {
-    const { folder, home, version } = this.#settings
-    const account = engineAccount()
-    const binaries = await installPostgres(home, selectVersion(version), account)
-    const dataDirectory = dataDirectoryOf(folder)
-    try {
-      await checkDataDirectory(dataDirectory, binaries.version)
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.code !== 'NotADataDirectory') throw error
-      await createDataDirectory(await preparedTemplate(binaries), dataDirectory, account)
-    }
-    const folders = { run: join(folder, 'run'), logs: join(folder, 'logs') }
-    this.#engine = new PostgresEngine({ binaries, dataDirectory, folders, account }, (state) => {
-      if (state.name === 'failed') this.#engineEnded(state.reason)
-      if (state.name === 'stopped') this.#engineEnded('it was stopped')
-    })
-    return this.#engine
-  }
-
   /** Starts the engine, and again whenever it ended by itself, until that is not wanted any more. */
-  async #keepRunning(engine: PostgresEngine): Promise<void> {
+  async #keepRunning(engine: InstanceEngine): Promise<void> {
     const budget = new CrashBudget()
     for (;;) {
       this.#proceed({ name: 'starting' })
@@ -229,37 +195,42 @@ export class Instance {
   }
 
   /** @returns why it ended */
-  async #runOnce(engine: PostgresEngine): Promise<string> {
+  async #runOnce(engine: InstanceEngine): Promise<string> {
     const ended = new Promise<string>((resolve) => {
       this.#engineEnded = resolve
     })
     try {
-      await engine.start(this.#configuration())
-      await this.#ensureMaster(engine)
+      await engine.start()
     } catch (error) {
-      if (engine.state.name === 'running') await engine.kill()
+      if (engine.postgres.state.name === 'running') await engine.postgres.kill()
       return messageOf(error)
     }
-    const { state } = engine
-    if (state.name === 'running') this.#proceed({ name: 'available', enginePid: state.pid })
-    return ended
+    const { state } = engine.postgres
+    if (state.name !== 'running') return ended
+    this.#watchEngine()
+    this.#proceed({ name: 'available', enginePid: state.pid })
+    try {
+      return await ended
+    } finally {
+      this.#unwatchEngine()
+    }
   }
 
-  #configuration(): Configuration {
-    const { name, address, port, memoryBytes, certificate } = this.#settings
-    return { name, address, port, memoryBytes, certificate, parameters: {}, tlsOnly: true }
-  }
-
-  /** Once: a password that its owner has changed since stays. */
-  #ensureMaster(engine: PostgresEngine): Promise<void> {
-    const { master } = this.#settings
-    return engine.session(async (query) => {
-      const done = await query(
-        `SELECT FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname = 'postgres' AND r.rolname = $1`,
-        [master.name],
-      )
-      if (done.length === 0) await ensureMaster(query, master)
+  #watchEngine(): void {
+    const { folder, port, role } = this.#settings
+    const place = { folder: foldersOf(folder).run, port }
+    this.#watch = new EngineWatch(place, role === 'reader', (figures) => {
+      const isNews = figures.streaming !== this.#figures.streaming
+      this.#figures = figures
+      if (isNews) this.#tell()
     })
+    this.#watch.start()
+  }
+
+  #unwatchEngine(): void {
+    this.#watch?.stop()
+    this.#watch = undefined
+    this.#figures = NO_FIGURES
   }
 
   // -------------------------------------------------------------- the server
@@ -268,8 +239,11 @@ export class Instance {
     if ('fenced' in told) void this.#over({ name: 'fenced' })
     else if ('failed' in told) this.#serverTrouble = told.failed
     else {
-      this.#files = told.report
-      this.#tell()
+      const { storage, rebuild } = this.#files
+      this.#heardAtMs = performance.now()
+      // A server of an earlier version says less.
+      this.#files = { ...OPENING, ...told.report }
+      if (this.#files.storage !== storage || this.#files.rebuild !== rebuild) this.#tell()
     }
   }
 
@@ -306,6 +280,45 @@ export class Instance {
     }
   }
 
+  // -------------------------------------------------------------- commands
+
+  /** What is asked of it. What cannot be is a complaint, and seen by its report. */
+  async command(command: InstanceCommand): Promise<void> {
+    try {
+      await this.#obey(command)
+    } catch (error) {
+      this.#complain(`to ${command.do}`, error)
+    }
+  }
+
+  async #obey(command: InstanceCommand): Promise<void> {
+    switch (command.do) {
+      case 'stop':
+        return this.stop()
+      case 'replace':
+        return this.replaceServer()
+      case 'follow':
+        await this.#engine?.follow(command.primary)
+        return this.#tell()
+      case 'configure': {
+        const { do: _, ...changes } = command
+        return this.#engine?.configure(changes)
+      }
+      case 'topology':
+        if (this.#engine === undefined) return
+        return writeTopology(foldersOf(this.#settings.folder).run, command.members, engineAccount())
+      case 'crash':
+        return this.#crash(command.what)
+    }
+  }
+
+  /** Fault injection: whatever it takes to go on is done by those who notice. */
+  #crash(what: Crash): void {
+    if (what !== 'dispatcher') void this.#engine?.postgres.kill()
+    if (what !== 'instance') this.#keeper?.server.kill()
+    if (what === 'node') process.kill(process.pid, 'SIGKILL')
+  }
+
   // -------------------------------------------------------------- ending
 
   /** In order: the engine writes its checkpoint, everything is durable, nothing stays mounted. */
@@ -327,7 +340,7 @@ export class Instance {
 
   /** @returns false when it had to be cut off: what it had acknowledged is durable, and its next start recovers */
   async #stopEngine(): Promise<boolean> {
-    const engine = this.#engine
+    const engine = this.#engine?.postgres
     if (engine === undefined) return true
     if (engine.state.name === 'preparing') return true
     const lateMs = performance.now() + ENGINE_STOP_MS
@@ -344,7 +357,7 @@ export class Instance {
 
   /** At once, whatever anybody is waiting for. */
   async #cutOff(): Promise<void> {
-    const killed = this.#engine?.kill()
+    const killed = this.#engine?.postgres.kill()
     // Those who wait for an answer of the file system end only now.
     await this.#keeper?.abort()
     await killed

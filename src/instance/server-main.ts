@@ -1,17 +1,14 @@
 /**
  * The process that serves an instance's files, started by its supervisor (`instance.ts`), which keeps the descriptors:
  *
- *   node src/instance/server-main.ts --registry FILE --volume vol-0a1b2c3d --cache-mib N --scratch-bytes N
+ *   node src/instance/server-main.ts --role writer --registry FILE --volume vol-0a1b2c3d --cache-mib N --scratch-bytes N
  *
  * Status 75: it has left for its successor. Status 3: another instance has taken the volume.
  */
 import { writeSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { KeptServer } from '../fuse/kept-server.ts'
-import { parseVolumeName } from '../protocol/lsn.ts'
 import { FileServer } from './file-server.ts'
-
-const MIB = 1 << 20
+import { parseServerArguments } from './server-command.ts'
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
@@ -22,24 +19,9 @@ function complain(what: string, error: unknown): void {
 }
 
 function serverOf(args: readonly string[]): FileServer {
-  const string = { type: 'string' as const }
-  const { values } = parseArgs({
-    args: [...args],
-    options: { registry: string, volume: string, 'cache-mib': string, 'scratch-bytes': string },
-    // The supervisor may be of a later version, and know more.
-    strict: false,
-  })
-  const text = (value: string | boolean | undefined): string => (typeof value === 'string' ? value : '')
-  const volume = parseVolumeName(text(values.volume))
-  if (volume === undefined) throw new Error(`${text(values.volume)} is no volume`)
+  const settings = parseServerArguments(args)
   const kept = KeptServer.fromKeeper()
   if (kept === undefined) throw new Error('it is started by its supervisor only')
-  const settings = {
-    registryPath: text(values.registry),
-    volume,
-    cacheBytes: Number(text(values['cache-mib'])) * MIB,
-    scratchBytesMax: Number(text(values['scratch-bytes'])),
-  }
   return new FileServer(settings, kept, complain)
 }
 

@@ -4,6 +4,7 @@ import type { StorageState } from './instance-state.ts'
 /** Of the volume. */
 export interface VolumeFigures {
   readonly epoch: number
+  /** The durable point of a writer; the point that a reader's view was opened at. */
   readonly vdl: number
   /** What the files take in the volume, once. */
   readonly bytesUsed: number
@@ -13,7 +14,13 @@ export interface ServerReport {
   readonly storage: StorageState
   /** null until the volume is open. */
   readonly figures: VolumeFigures | null
+  /** Of a reader: what it has written for itself. */
+  readonly overlayBytes: number | null
+  /** Of a reader: why it cannot go on for long. */
+  readonly rebuild: string | null
 }
+
+export const OPENING: ServerReport = { storage: 'ok', figures: null, overlayBytes: null, rebuild: null }
 
 export type ServerTold =
   | { readonly report: ServerReport }

@@ -33,8 +33,10 @@ export interface Configuration {
   readonly certificate: Certified
   /** Refuses connections without TLS from anywhere but this machine's socket, as `rds.force_ssl` does. */
   readonly tlsOnly: boolean
-  /** undefined: a primary, which writes. */
-  readonly primary?: Primary
+  /** undefined: a primary, which writes. null: a standby that follows nobody yet. */
+  readonly primary?: Primary | null
+  /** A folder with files of WAL for a standby that cannot get them from its primary. */
+  readonly walFolder?: string
 }
 
 /** Where an instance's files are. */
@@ -75,8 +77,12 @@ function primaryConnection(name: string, run: string, primary: Primary): string 
   ].join(' ')
 }
 
+/** PostgreSQL puts the name for `%f` and where it is to be for `%p`; a shell runs it. */
+const restoreCommand = (folder: string): string =>
+  `cp '${folder.replaceAll('%', '%%').replaceAll("'", "'\\''")}'/%f "%p"`
+
 function instanceSettings(configuration: Configuration, { run, logs }: InstanceFolders): Setting[] {
-  const { name, address, port, primary } = configuration
+  const { name, address, port, primary, walFolder } = configuration
   const reason = 'of this instance'
   const of = (values: Readonly<Record<string, string>>): Setting[] =>
     Object.entries(values).map(([setting, value]) => ({ name: setting, value, reason }))
@@ -93,7 +99,8 @@ function instanceSettings(configuration: Configuration, { run, logs }: InstanceF
     ssl_key_file: keyFile(run),
     ssl_min_protocol_version: 'TLSv1.2',
     log_directory: logs,
-    ...(primary === undefined ? {} : { primary_conninfo: primaryConnection(name, run, primary) }),
+    ...(primary ? { primary_conninfo: primaryConnection(name, run, primary) } : {}),
+    ...(walFolder === undefined ? {} : { restore_command: restoreCommand(walFolder) }),
   })
 }
 

@@ -242,8 +242,8 @@ export class PostgresEngine {
     await this.reconfigure(configuration)
   }
 
-  /** Lets a standby follow another primary, without a restart. */
-  async follow(primary: Primary): Promise<void> {
+  /** Lets a standby follow another primary, or nobody, without a restart. */
+  async follow(primary: Primary | null): Promise<void> {
     await this.reconfigure({ ...this.#configuration!, primary })
   }
 
