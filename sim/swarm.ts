@@ -64,6 +64,7 @@ export interface Swarm {
   readonly node: {
     readonly logFileBytes: number
     readonly logRetainBytes: number
+    readonly logReplayBytes: number
     readonly flushBytes: number
     readonly memoryBytesMax: number
     readonly layerBytes: number
@@ -156,6 +157,7 @@ export function chooseSwarm(random: Random): Swarm {
     node: {
       logFileBytes: 4_096 * random.pick([4, 8, 16, 64]),
       logRetainBytes: random.pick([0, 32_768, 262_144]),
+      logReplayBytes: flushBytes * 4,
       flushBytes,
       memoryBytesMax: flushBytes * random.between(2, 12),
       layerBytes: random.magnitude(2_000, 60_000),

@@ -33,6 +33,7 @@ export const SMALL_NODE: NodeOptions = {
   // More than the largest frame, which is one entry.
   logFileBytes: 512 * 1024,
   logRetainBytes: 1024 * 1024,
+  logReplayBytes: 1024 * 1024,
   flushBytes: 128 * 1024,
   memoryBytesMax: 1024 * 1024,
   layerBytes: 64 * 1024,

@@ -36,6 +36,7 @@ export function tableOn(disk: MemoryDisk): { readonly table: SegmentTable; reado
       throw new VolumeError('Corrupt', 'there is no log here')
     },
     lastLogEntry: () => null,
+    needsLogFile: () => {},
     damaged: () => {},
     sibling: (volume, group) => table.get(volume, group),
   }

@@ -217,8 +217,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   cuts({
     name: 'log released before it is flushed',
     rule: 'Log stays until layers hold it.',
-    find: 'this.log.oldestFile(this.#flushed)',
-    replace: 'this.log.oldestFile(this.scl)',
+    find: 'this.log.oldestFile(this.#flushed, least)',
+    replace: 'this.log.oldestFile(this.scl, least)',
   }),
   cuts({
     name: 'complete up to the VDL',

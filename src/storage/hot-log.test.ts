@@ -82,6 +82,41 @@ describe('what append returned from is replayed exactly once, in order', () => {
   })
 })
 
+describe('a log of which only the files from one on are needed', () => {
+  const written = (): { disk: CrashDisk; ids: number[] } => {
+    const disk = new CrashDisk(1)
+    const { log } = openLog(disk)
+    const positions = Array.from({ length: 30 }, (_, i) => log.append([entryOf(i, 900)])[0])
+    return { disk, ids: positions.flatMap((position, i) => (position !== undefined && position.file >= 3 ? [i] : [])) }
+  }
+
+  it('is replayed from there; what lies below is neither looked at nor gone', () => {
+    const { disk, ids } = written()
+    const first = disk.list('log').find((name) => name.startsWith('00000001')) as string
+    disk.plant(`log/${first}`, new Uint8Array(PAGES_OF_FILE * PAGE).fill(7))
+    const { log, damage, entries } = openLog(disk, { ...OPTIONS, fromFile: 3 })
+    assert.deepEqual(damage, [])
+    assert.deepEqual(
+      entries.map(({ id }) => id),
+      ids,
+    )
+    assert.equal(log.oldestFile, 1)
+    const [position] = log.append([entryOf(99, 10)])
+    assert.ok(position !== undefined)
+    assert.equal(openLog(disk, { ...OPTIONS, fromFile: 3 }).entries.at(-1)?.id, 99)
+    log.release(3)
+    assert.equal(log.oldestFile, 3)
+  })
+
+  it('is damaged when that file is not there', () => {
+    const { disk } = written()
+    const last = openLog(disk).log.currentFile
+    const { log, damage } = openLog(disk, { ...OPTIONS, fromFile: last + 1 })
+    assert.equal(damage.length, 1)
+    assert.equal(log.currentFile, last)
+  })
+})
+
 describe('an append', () => {
   it('larger than a file goes into several, and an entry larger than a file is refused', () => {
     const disk = new CrashDisk(1)

@@ -45,6 +45,8 @@ export interface HotLogOptions {
   readonly capacityBytes?: number
   /** Released files that are kept for reuse. Default 2. */
   readonly sparesMax?: number
+  /** Files below are not replayed: nobody needs them but those who ask for an entry in this life. Default 0. */
+  readonly fromFile?: number
 }
 
 export const LOG_PAGE_BYTES = 4096
@@ -98,6 +100,7 @@ export class HotLog {
       fileBytes: LOG_FILE_BYTES,
       capacityBytes: Number.MAX_SAFE_INTEGER,
       sparesMax: SPARES_MAX,
+      fromFile: 0,
       ...options,
     }
     checkSizes(full.fileBytes, full.pageBytes)

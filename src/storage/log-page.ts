@@ -117,6 +117,12 @@ export function standing(header: PageHeader, place: PagePlace): 'own' | 'stale' 
   return header.file < place.file ? 'stale' : 'misplaced'
 }
 
+/** Whether a page, if it is whole, is one of this node that belongs to another place. */
+export function saysElsewhere(view: DataView, offset: number, place: Omit<PagePlace, 'file'>): boolean {
+  if (view.getUint32(offset + 8, true) !== place.nodeTag) return false
+  return view.getUint16(offset + 16, true) !== place.slot || view.getUint32(offset + 20, true) !== place.page
+}
+
 let zeros = new Uint8Array(4096)
 
 function isZero(bytes: Uint8Array, offset: number, length: number): boolean {

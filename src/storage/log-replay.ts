@@ -16,7 +16,7 @@
 import type { DiskFile } from './disk.ts'
 import { ENTRY_HEADER_BYTES } from './log-batch.ts'
 import type { LiveFile, LogFiles } from './log-files.ts'
-import { openPage, PAGE_HEADER_BYTES, type PageHeader, type PagePlace, standing } from './log-page.ts'
+import { openPage, PAGE_HEADER_BYTES, type PageHeader, type PagePlace, saysElsewhere, standing } from './log-page.ts'
 
 export interface DamagedPage {
   /** Undefined: in a spare file. */
@@ -47,6 +47,8 @@ export interface ReplayOptions {
   readonly nodeTag: number
   readonly pageBytes: number
   readonly fileBytes: number
+  /** Files below hold nothing that is needed: as if they had been released. */
+  readonly fromFile: number
 }
 
 /** An entry: the file, the offset of its first byte in it, and the bytes, which are the caller's to keep. */
@@ -82,10 +84,15 @@ export class Replay {
   }
 
   run(files: LogFiles): void {
-    this.complete = files.live[0]?.base ?? 0
-    for (const file of files.live) this.#file(file)
+    const { fromFile } = this.#options
+    const last = files.current?.number ?? 0
+    const needed = files.live.filter(({ number }) => number >= Math.min(fromFile, last))
+    this.complete = needed[0]?.base ?? 0
+    for (const file of needed) this.#file(file)
     files.eachSpare((slot, handle) => this.#spare(slot, handle))
     this.#end()
+    // It was there when somebody said that it is needed.
+    if (last < fromFile) this.#lost(this.complete + 1, this.complete + 1, [])
   }
 
   /** For the next batch: above all that was ever given out, as far as can be known. */
@@ -234,9 +241,10 @@ export class Replay {
   #spare(slot: number, handle: DiskFile): void {
     const { nodeTag, pageBytes } = this.#options
     for (const { bytes, view, at, page } of this.#pages(handle)) {
+      // Nearly all of them are what the file's last life left there, whole or not.
+      if (!saysElsewhere(view, at, { nodeTag, slot, page })) continue
       const header = openPage(bytes, view, at, pageBytes)
-      if (typeof header === 'string' || header.nodeTag !== nodeTag) continue
-      if (header.slot === slot && header.page === page) continue
+      if (typeof header === 'string') continue
       this.#stray({ file: undefined, slot, page, problem: 'misplaced', claims: header }, header)
     }
   }

@@ -7,6 +7,8 @@ export interface NodeOptions {
   readonly logPageBytes: number
   /** Log that is flushed already stays this long for peers that fell behind; less is copied as layers. */
   readonly logRetainBytes: number
+  /** A start replays log from where it is not in layers: memtables are flushed when that is more than this. */
+  readonly logReplayBytes: number
   /** A segment's memtable is written as a layer at this size. */
   readonly flushBytes: number
   /** All memtables of the node together; the largest is flushed above, appends are refused at twice that. */
@@ -33,6 +35,7 @@ export const DEFAULT_NODE_OPTIONS: NodeOptions = {
   logFileBytes: 64 * MiB,
   logPageBytes: 4096,
   logRetainBytes: 256 * MiB,
+  logReplayBytes: 128 * MiB,
   flushBytes: 32 * MiB,
   memoryBytesMax: 192 * MiB,
   layerBytes: 64 * MiB,

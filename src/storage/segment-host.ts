@@ -17,6 +17,8 @@ export interface SegmentHost {
   readLog(position: LogPosition): Uint8Array
   /** The last entry of the hot log; null when it is empty. */
   lastLogEntry(): LogPosition | null
+  /** From now on a start has to replay the log from this file on, if it did not before. @throws `DiskFull` */
+  needsLogFile(file: number): void
   /** Some blocks of a segment cannot be read: checksums do not match, or versions do not fit each other. */
   damaged(segment: Segment, error: VolumeError): void
   /** The segment of another volume in the same group on this node. */

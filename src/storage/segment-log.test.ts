@@ -210,10 +210,10 @@ describe('a log that is let go from its begin', () => {
         assert.ok(log.log.from <= upTo, 'nothing above goes')
       } else {
         const file = random.between(1, 4)
-        const needed = log.log.oldestFile(lsn(0)) ?? 0
+        const needed = log.log.oldestFile(lsn(0), 0) ?? 0
         log.log.dropFiles(file)
         if (file <= needed) assert.equal(log.log.from, 500, 'nothing lies there')
-        assert.ok((log.log.oldestFile(lsn(0)) ?? file) >= file)
+        assert.ok((log.log.oldestFile(lsn(0), 0) ?? file) >= file)
       }
       const { from } = log.log
       assert.ok(from === 500 || chain.some((record) => record.lsn === from))
@@ -231,9 +231,10 @@ describe('a log that is let go from its begin', () => {
       const chain = chainOf(random, 500, 20)
       const log = arrived(random, 500, chain)
       const above = random.between(400, 3_000)
-      const needed = log.log.oldestFile(lsn(above))
+      const needed = log.log.oldestFile(lsn(above), 0)
       assert.equal(needed === undefined, (chain.at(-1)?.lsn ?? 0) <= above)
       if (needed === undefined) continue
+      assert.equal(log.log.oldestFile(lsn(above), needed), needed, 'also to who knows that it is not an older one')
       // Everything above can be read without any older file.
       const readable = (position: LogPosition): Uint8Array => {
         assert.ok(position.file >= needed)
@@ -248,7 +249,7 @@ describe('a log that is let go from its begin', () => {
     const log = arrived(new Random(1), 500, chainOf(new Random(1), 500, 5))
     log.log.restart(lsn(9_000))
     assert.deepEqual([log.log.from, log.log.end, log.log.stretches], [9_000, 9_000, 0])
-    assert.equal(log.log.oldestFile(lsn(0)), undefined)
+    assert.equal(log.log.oldestFile(lsn(0), 0), undefined)
     assert.throws(() => log.lsns(500, 1e9), hasCode('LogCollected'))
   })
 })

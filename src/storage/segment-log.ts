@@ -138,10 +138,13 @@ export class SegmentLog {
     if (count > 0) this.dropTo((this.#stretches[count - 1] as Stretch).last)
   }
 
-  /** The oldest log file that holds a record above `above`; undefined when none does. */
-  oldestFile(above: Lsn): number | undefined {
+  /**
+   * The oldest log file that holds a record above `above`; undefined when none does.
+   * @param least no file below it does
+   */
+  oldestFile(above: Lsn, least: number): number | undefined {
     let oldest: number | undefined
-    for (let i = this.#firstAbove(above); i < this.#stretches.length; i++) {
+    for (let i = this.#firstAbove(above); i < this.#stretches.length && oldest !== least; i++) {
       const { file } = (this.#stretches[i] as Stretch).position
       if (oldest === undefined || file < oldest) oldest = file
     }

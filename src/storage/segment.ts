@@ -212,9 +212,9 @@ export class Segment {
     }
   }
 
-  /** The oldest file of the hot log that this segment still needs to survive a restart. */
-  oldestLogFile(): number | undefined {
-    let oldest = this.log.oldestFile(this.#flushed)
+  /** The oldest file of the hot log that this segment needs to survive a restart; it needs none below `least`. */
+  oldestLogFile(least: number): number | undefined {
+    let oldest = this.log.oldestFile(this.#flushed, least)
     for (const { position } of this.#chain.waitingRecords()) {
       if (oldest === undefined || position.file < oldest) oldest = position.file
     }
@@ -448,6 +448,8 @@ export class Segment {
   rebuilt(layers: LayerManifest, flushed: Lsn, completeTo: Lsn, below: Ancestor | null): void {
     const memtable = flushed > this.scl ? undefined : memtableOf(this.records(flushed, Number.MAX_SAFE_INTEGER))
     // What it acknowledged above is gone with its memory.
+    const again = flushed < this.#flushed ? this.log.oldestFile(flushed, 0) : undefined
+    if (again !== undefined) this.#host.needsLogFile(again)
     const isDoubtful = this.#state === 'suspect' || (memtable === undefined && flushed < this.scl)
     const complete = this.#state === 'rebuilding' ? maxLsn(this.#complete.to, completeTo) : this.#complete.to
     const nextId = Math.max(layers.nextId, this.layers.toManifest().nextId)

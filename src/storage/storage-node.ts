@@ -24,6 +24,7 @@ import { BackgroundWork } from './background-work.ts'
 import type { Disk } from './disk.ts'
 import { HotLog, type LogPosition } from './hot-log.ts'
 import { LayerCache } from './layers/layer-cache.ts'
+import { LogFloor } from './log-floor.ts'
 import { NodeCalls } from './node-calls.ts'
 import { loadIdentity, type NodeIdentity } from './node-identity.ts'
 import { DEFAULT_NODE_OPTIONS, type NodeOptions } from './node-options.ts'
@@ -42,9 +43,9 @@ const EMPTY = new Uint8Array(0)
 const REFUSE_FACTOR = 2
 const SPACE_CHECK_MS = 100
 /** At full speed a log file lasts longer. */
-const RELEASE_CHECK_MS = 100
+const LOG_CHECK_MS = 100
 /** A tail whose log could go asks this often whether it may: it may wait long, for a full member that is away. */
-const RELEASE_DEMAND_MS = 1000
+const LOG_DEMAND_MS = 1000
 
 export class StorageNode implements NodePort {
   readonly identity: NodeIdentity
@@ -56,14 +57,15 @@ export class StorageNode implements NodePort {
   readonly #env: NodeEnv
   readonly #disk: Disk
   readonly #log: HotLog
+  readonly #logFloor: LogFloor
   readonly #appends: Appends
   readonly #calls: NodeCalls
   readonly #peers: PeerCalls
   readonly #host: SegmentHost
   #full = false
   #nextSpaceCheckMs = 0
-  #nextReleaseMs = 0
-  #nextReleaseDemandMs = 0
+  #nextLogCheckMs = 0
+  #nextLogDemandMs = 0
 
   /**
    * Starts a node on a disk, formatting it when it is empty, and replays its log.
@@ -102,6 +104,7 @@ export class StorageNode implements NodePort {
       wantFlush: (segment) => this.work.wantFlush(segment),
       touched: (segment) => this.work.touched(segment),
     })
+    this.#logFloor = LogFloor.load(disk)
     const { log, last } = this.#replay()
     this.#log = log
     this.#appends = new Appends(this.#appendHost(), last)
@@ -118,6 +121,9 @@ export class StorageNode implements NodePort {
       layerBytes: this.options.layerBytes,
       readLog: (position) => this.#log.read(position),
       lastLogEntry: () => this.#appends.last,
+      needsLogFile: (file) => {
+        if (file < this.#logFloor.file) this.#logFloor.move(file)
+      },
       sibling: (volume, group) => this.table.get(volume, group),
       damaged: (segment, error) => void this.damaged(segment, error),
     }
@@ -155,7 +161,13 @@ export class StorageNode implements NodePort {
     let last: LogPosition | null = null
     const { log, damage } = HotLog.open(
       this.#disk,
-      { nodeTag, alignedBuffer, pageBytes: logPageBytes, fileBytes: logFileBytes },
+      {
+        nodeTag,
+        alignedBuffer,
+        pageBytes: logPageBytes,
+        fileBytes: logFileBytes,
+        fromFile: this.#logFloor.file,
+      },
       (position, bytes) => {
         last = position
         const append = readAppend(bytes)
@@ -171,6 +183,8 @@ export class StorageNode implements NodePort {
       this.count('logDamage', damage.length)
       // Noted durably before the first append: behind it the damage could pass for a torn tail.
       for (const segment of this.table.all()) segment.becomeSuspect()
+      // Files that it speaks of may be gone: those that follow may have lower numbers.
+      if (this.#logFloor.file > log.currentFile) this.#logFloor.move(log.currentFile)
     }
     return { log, last }
   }
@@ -370,7 +384,7 @@ export class StorageNode implements NodePort {
     this.#calls.tick()
     this.work.tick()
     this.#checkSpace()
-    this.#releaseLog()
+    this.#tendLog()
   }
 
   /** Refuses appends before the disk is full to the last byte, and takes them again when there is room. */
@@ -392,34 +406,57 @@ export class StorageNode implements NodePort {
     }
   }
 
-  /** Recycles log files that no segment needs and that are older than what is kept for peers. */
-  #releaseLog(): void {
-    const { logFileBytes, logRetainBytes } = this.options
+  /**
+   * Notes from where a start has to replay the log, keeps that short, and recycles files that no segment needs and that
+   * are older than what is kept for peers.
+   */
+  #tendLog(): void {
     const now = this.#env.now()
-    if (this.#log.bytes <= logRetainBytes || now < this.#nextReleaseMs) return
-    // Looks through all that is not in layers yet.
-    this.#nextReleaseMs = now + RELEASE_CHECK_MS
-    let needed = this.#log.currentFile
-    let holder: Segment | undefined
-    for (const segment of this.table.all()) {
-      const oldest = segment.oldestLogFile()
-      if (oldest !== undefined && oldest < needed) {
-        needed = oldest
-        holder = segment
-      }
-    }
-    const kept = this.#log.currentFile - Math.floor(logRetainBytes / logFileBytes)
-    if (holder !== undefined && needed <= kept) {
-      if (holder.kind === 'full') this.work.wantFlush(holder)
-      else if (now >= this.#nextReleaseDemandMs) {
-        this.#nextReleaseDemandMs = now + RELEASE_DEMAND_MS
-        this.repairs.demand(holder)
-      }
-    }
-    const before = Math.min(needed, kept)
+    if (this.#log.currentFile <= this.#logFloor.file || now < this.#nextLogCheckMs) return
+    // Looks through what is not in layers yet.
+    this.#nextLogCheckMs = now + LOG_CHECK_MS
+    const { needed, holder } = this.#neededLog()
+    if (needed > this.#logFloor.file) this.#raiseLogFloor(needed)
+    const { logReplayBytes, logRetainBytes } = this.options
+    if (holder !== undefined && needed <= this.#fileBefore(logReplayBytes)) this.#wantLogFile(holder, now)
+    const before = Math.min(needed, this.#fileBefore(logRetainBytes))
     if (before <= this.#log.oldestFile) return
     for (const segment of this.table.all()) segment.log.dropFiles(before)
     this.#log.release(before)
+  }
+
+  /** The oldest file that a start would need, and who needs it. */
+  #neededLog(): { readonly needed: number; readonly holder: Segment | undefined } {
+    let needed = this.#log.currentFile
+    let holder: Segment | undefined
+    for (const segment of this.table.all()) {
+      const oldest = segment.oldestLogFile(this.#logFloor.file)
+      if (oldest === undefined || oldest >= needed) continue
+      needed = oldest
+      holder = segment
+    }
+    return { needed, holder }
+  }
+
+  #raiseLogFloor(file: number): void {
+    try {
+      this.#logFloor.move(file)
+    } catch (error) {
+      if (!(error instanceof VolumeError) || error.code !== 'DiskFull') throw error
+    }
+  }
+
+  /** The last file that is older than the newest `bytes` of log. */
+  #fileBefore(bytes: number): number {
+    return this.#log.currentFile - Math.floor(bytes / this.options.logFileBytes)
+  }
+
+  #wantLogFile(holder: Segment, now: number): void {
+    if (holder.kind === 'full') this.work.wantFlush(holder)
+    else if (now >= this.#nextLogDemandMs) {
+      this.#nextLogDemandMs = now + LOG_DEMAND_MS
+      this.repairs.demand(holder)
+    }
   }
 
   /** One slice of background work; true when there is more. */

@@ -54,11 +54,11 @@ describe('what is not known to be durable', () => {
     announce(lone, 1, first.lsn)
     lone.node.work.wantFlush(segment)
     workThrough(lone)
-    assert.deepEqual([segment.flushed, segment.oldestLogFile()], [0, 1])
+    assert.deepEqual([segment.flushed, segment.oldestLogFile(0)], [0, 1])
     announce(lone, 2, second.lsn)
     lone.node.work.wantFlush(segment)
     workThrough(lone)
-    assert.deepEqual([segment.flushed, segment.oldestLogFile()], [second.lsn, undefined])
+    assert.deepEqual([segment.flushed, segment.oldestLogFile(0)], [second.lsn, undefined])
   })
 })
 

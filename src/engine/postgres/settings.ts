@@ -5,6 +5,7 @@
  * What they are for: a volume that makes writes durable in the order in which they came, never tears an 8 KiB page, is
  * reached without the kernel's page cache (`FOPEN_DIRECT_IO`), and on which a write costs its changed bytes.
  */
+import { AURORA_SETTINGS } from './aurora-settings.ts'
 import type { Major } from './versions.ts'
 
 export interface Setting {
@@ -80,7 +81,9 @@ const storage = (): Setting[] => [
 ]
 
 /**
- * Up to 17 it goes into the kernel's page cache, which reads past it never see. From 18 on it goes into the buffers, and
+ * Up to 17 it goes into the kernel's page cache, which reads past it never see; but it passes the server of the files,
+ * whose cache they do see: recoveries of 10,000 blocks took 0.21 to 0.28 ms a block with it on a busy machine, 0.37 to
+ * 0.45 without it on a quiet one. From 18 on it goes into the buffers, and
  * only reads are asynchronous: pages are written as ever, so each method is as safe as the others
  * (`test/processes/fuse-engines.test.ts`). Cold scans on the volume, on a busy machine with 2 cores, three rounds with
  * each: sequential 1.4 times as fast with workers as without, by an index twice as fast.
@@ -99,9 +102,14 @@ const readAhead = ({ major }: Shape): Setting[] =>
         {
           name: 'effective_io_concurrency',
           value: '0',
-          reason: 'is posix_fadvise: into a page cache that is bypassed',
+          reason: 'is posix_fadvise, one system call more for each block of a bitmap scan',
         },
-        { name: 'maintenance_io_concurrency', value: '0', reason: 'as above' },
+        {
+          name: 'maintenance_io_concurrency',
+          value: '32',
+          reason:
+            'a recovery then asks for blocks before it needs them: not the page cache but the server of the files has them',
+        },
       ]
 
 const memory = (shape: Shape): Setting[] => [
@@ -181,4 +189,5 @@ export const engineSettings = (shape: Shape): Setting[] => [
   ...sessions(shape),
   ...replication(),
   ...operation(shape),
+  ...AURORA_SETTINGS,
 ]
