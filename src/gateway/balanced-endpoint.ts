@@ -1,0 +1,121 @@
+/** One endpoint of the balancer: takes connections and gives each to a member. */
+import { connect, type Socket } from 'node:net'
+import type { BalancedEndpointReport, BalancedEndpointSettings, SocketAddress } from './gateway-command.ts'
+import { Listener } from './listener.ts'
+import { type Candidate, chooseMember } from './member-choice.ts'
+import { relay, SOCKET_OPTIONS } from './relay.ts'
+
+/** An engine that lives takes connections in less than a millisecond; for longer the kernel does, whatever the engine does. */
+const CONNECT_MS_MAX = 1000
+
+const isSame = (a: SocketAddress, b: SocketAddress): boolean => a.address === b.address && a.port === b.port
+
+class Member implements Candidate {
+  readonly place: SocketAddress
+  readonly sockets = new Set<Socket>()
+  failedMs = Number.NEGATIVE_INFINITY
+  chosen = 0
+
+  constructor(place: SocketAddress) {
+    this.place = place
+  }
+
+  get connections(): number {
+    return this.sockets.size
+  }
+
+  /** @returns undefined when it takes none */
+  async connect(): Promise<Socket | undefined> {
+    const { address, port } = this.place
+    const socket = connect({ ...SOCKET_OPTIONS, host: address, port })
+    this.sockets.add(socket)
+    socket.once('close', () => this.sockets.delete(socket))
+    // What went wrong is told to the client by how its own connection ends.
+    socket.on('error', () => {})
+    const late = setTimeout(() => socket.destroy(), CONNECT_MS_MAX)
+    const isConnected = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true))
+      socket.once('close', () => resolve(false))
+    })
+    clearTimeout(late)
+    if (!isConnected) this.failedMs = performance.now()
+    return isConnected ? socket : undefined
+  }
+
+  /** Connections that it has end, too. */
+  remove(): void {
+    for (const socket of this.sockets) socket.destroy()
+  }
+}
+
+export class BalancedEndpoint {
+  readonly name: string
+  readonly #listener: Listener
+  #members: readonly Member[] = []
+  readonly #clients = new Set<Socket>()
+  #choices = 0
+  #refused = 0
+
+  /** @param onChange of whether it listens */
+  constructor({ name, listen, members }: BalancedEndpointSettings, onChange: () => void) {
+    this.name = name
+    this.#listener = new Listener(listen, (client) => void this.#serve(client), onChange)
+    this.setMembers(members)
+  }
+
+  /** Connections of members that stay go on. */
+  setMembers(places: readonly SocketAddress[]): void {
+    const before = this.#members
+    this.#members = places.map((place) => before.find((member) => isSame(member.place, place)) ?? new Member(place))
+    for (const member of before) if (!this.#members.includes(member)) member.remove()
+  }
+
+  isAt(place: SocketAddress): boolean {
+    return isSame(this.#listener.place, place)
+  }
+
+  async #serve(client: Socket): Promise<void> {
+    this.#clients.add(client)
+    client.once('close', () => this.#clients.delete(client))
+    client.on('error', () => {})
+    const member = await this.#connectMember()
+    if (member === undefined) {
+      this.#refused++
+      client.destroy()
+    } else if (client.destroyed || member.destroyed) {
+      client.destroy()
+      member.destroy()
+    } else relay(client, member)
+  }
+
+  async #connectMember(): Promise<Socket | undefined> {
+    const tried = new Set<Member>()
+    for (;;) {
+      const member = chooseMember(this.#members, tried, performance.now())
+      if (member === undefined) return undefined
+      tried.add(member)
+      member.chosen = ++this.#choices
+      const socket = await member.connect()
+      if (socket !== undefined) return socket
+    }
+  }
+
+  report(): BalancedEndpointReport {
+    const { place, state, problem } = this.#listener
+    return {
+      name: this.name,
+      listen: place,
+      state,
+      problem,
+      members: this.#members.map((member) => ({ ...member.place, connections: member.connections })),
+      refused: this.#refused,
+    }
+  }
+
+  /** Its connections end. */
+  close(): void {
+    this.#listener.close()
+    this.setMembers([])
+    for (const client of this.#clients) client.destroy()
+  }
+}
