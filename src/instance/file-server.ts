@@ -11,14 +11,15 @@ import { VolumeError } from '../protocol/errors.ts'
 import { RealFile } from '../storage/real-file.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { openFleet } from '../volume/tcp-fleet.ts'
-import type { VolumeWriter } from '../volume/writer.ts'
 import type { StorageState } from './instance-state.ts'
 import { killProcessesIn } from './left-processes.ts'
-import { RelationFiles } from './relation-files.ts'
+import { openReader } from './reader-files.ts'
+import type { ServedFiles } from './served-files.ts'
 import type { FileServerSettings } from './server-command.ts'
-import { OPENING, type ServerTold, STATUS_FENCED, type VolumeFigures } from './server-report.ts'
+import { OPENING, type ServerTold, STATUS_FENCED } from './server-report.ts'
 import { StorageWatch } from './storage-watch.ts'
-import { type AttachedFiles, attachFiles, type FilesLeft, openVolume, parseFilesLeft } from './volume-files.ts'
+import { type FilesLeft, parseFilesLeft } from './volume-files.ts'
+import { openWriter } from './writer-files.ts'
 
 const SCRATCH_FD = FUSE_FD + 1
 
@@ -35,8 +36,8 @@ export class FileServer {
   #storage: StorageState = 'ok'
   #toldAtMs = Number.NEGATIVE_INFINITY
   #isWanted = true
-  #writer: VolumeWriter | undefined
-  #attached: AttachedFiles | undefined
+  /** undefined while they are being opened. */
+  #served: ServedFiles | undefined
   #abandoning: Promise<never> | undefined
 
   /** @param complain what went wrong without ending anything, for the log */
@@ -66,7 +67,7 @@ export class FileServer {
     const timer = setInterval(() => this.#look(), LOOK_MS)
     try {
       const before = left === undefined ? undefined : parseFilesLeft(left)
-      const files = await this.#open(before)
+      const { files } = await this.#open(before)
       this.#tell()
       await this.#kept.serving()
       const mount = serveFiles({ path, fd, generation }, files, {
@@ -92,30 +93,24 @@ export class FileServer {
     }
   }
 
-  async #open(left: FilesLeft | undefined): Promise<RelationFiles> {
-    const { registryPath, volume, cacheBytes, scratchBytesMax } = this.#settings
-    const fleet = openFleet(SqliteRegistry.open(registryPath))
-    const writer = await openVolume(fleet, volume, { cacheBytes }, () => this.#isWanted)
-    this.#writer = writer
-    writer.onFenced(() => this.#fenced())
-    const scratch = { file: new RealFile('the scratch file', SCRATCH_FD), bytesMax: scratchBytesMax }
-    this.#attached = await attachFiles(writer, scratch, left)
-    const relations = new RelationFiles(this.#attached.files)
-    if (left !== undefined) relations.lookUpAll()
-    return relations
+  async #open(left: FilesLeft | undefined): Promise<ServedFiles> {
+    const { role, registryPath, volume, cacheBytes, scratchBytesMax } = this.#settings
+    const open = role === 'writer' ? openWriter : openReader
+    const served = await open({
+      fleet: openFleet(SqliteRegistry.open(registryPath)),
+      volume,
+      cacheBytes,
+      scratch: { file: new RealFile('the scratch file', SCRATCH_FD), bytesMax: scratchBytesMax },
+      left,
+      isWanted: () => this.#isWanted,
+      onFenced: () => this.#fenced(),
+    })
+    if (left !== undefined) served.files.lookUpAll()
+    this.#served = served
+    return served
   }
 
   // -------------------------------------------------------------- reports
-
-  #figures(): VolumeFigures | null {
-    if (this.#writer === undefined || this.#attached === undefined) return null
-    const { blockBytes, blocks, blocksFree } = this.#attached.files.statfs()
-    return {
-      epoch: this.#writer.volume.epoch,
-      vdl: this.#writer.vdl,
-      bytesUsed: (blocks - blocksFree) * blockBytes,
-    }
-  }
 
   #say(told: ServerTold): Promise<void> {
     return this.#kept.tell(told)
@@ -123,12 +118,13 @@ export class FileServer {
 
   #tell(): void {
     this.#toldAtMs = performance.now()
-    void this.#say({ report: { ...OPENING, storage: this.#storage, figures: this.#figures() } })
+    const { figures, overlayBytes, rebuild } = this.#served ?? OPENING
+    void this.#say({ report: { storage: this.#storage, figures, overlayBytes, rebuild } })
   }
 
   #look(): void {
     const now = performance.now()
-    const storage = this.#watch?.look(this.#writer, now) ?? 'ok'
+    const storage = this.#watch?.look(this.#served?.durability, now) ?? 'ok'
     const isNews = storage !== this.#storage || now - this.#toldAtMs >= FIGURES_MS
     this.#storage = storage
     if (isNews) this.#tell()
@@ -138,13 +134,14 @@ export class FileServer {
 
   async #leave(mount: FuseMount): Promise<number> {
     await mount.leave()
-    await this.#kept.left(this.#attached!.leave())
+    await this.#kept.left(this.#served!.leave())
     return STATUS_REPLACE_ME
   }
 
   async #stop(mount: FuseMount): Promise<number> {
-    await this.#writer!.sync()
+    await this.#served!.sync()
     await mount.unmount()
+    await this.#served!.close()
     return 0
   }
 

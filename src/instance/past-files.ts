@@ -10,7 +10,8 @@ import type { VolumeView } from '../volume/volume-view.ts'
 import { DATA_FOLDER } from './instance-folder.ts'
 import type { ScratchPlace } from './volume-files.ts'
 
-const now = (): Timestamp => {
+/** What files are dated by that are changed here alone. */
+export const pastClock = (): Timestamp => {
   const ms = Date.now()
   return { seconds: Math.floor(ms / 1000), nanoseconds: (ms % 1000) * 1_000_000 }
 }
@@ -20,10 +21,10 @@ const now = (): Timestamp => {
  * @throws FsError when there is no file system in the volume at that LSN, or it cannot be read
  */
 export function attachPast(view: VolumeView, scratch?: ScratchPlace): Promise<FileSystem> {
-  if (scratch === undefined) return FileSystem.attach(viewDevice(view), { now })
+  if (scratch === undefined) return FileSystem.attach(viewDevice(view), { now: pastClock })
   const { blockBytes } = view.record
   const overlay = new OverlayView(view, new OverlayStore(scratch.file, blockBytes, scratch.bytesMax))
-  return FileSystem.attach(overlayDevice(overlay, blockBytes), { now })
+  return FileSystem.attach(overlayDevice(overlay, blockBytes), { now: pastClock })
 }
 
 /** Whether a database was in the volume at that LSN: made, and made to its end. */

@@ -61,21 +61,23 @@ export interface ScratchPlace {
 }
 
 /** Of `FilesLeft`: the next server may be of another version. */
-const LEFT_FORMAT = 1
+export const FILES_LEFT_FORMAT = 1
 
 /** What a server leaves for the one that goes on with its files while programs have them open. */
 export interface FilesLeft {
-  readonly format: typeof LEFT_FORMAT
+  readonly format: typeof FILES_LEFT_FORMAT
   /** Without a name, and open. */
   readonly openOrphans: readonly Ino[]
   /** What is where in the scratch file. */
   readonly scratch: SavedIndex
+  /** Of a reader: where its view of the volume is. */
+  readonly readPoint?: number
 }
 
 /** @throws Error when it is of a version that this one does not know */
 export function parseFilesLeft(raw: unknown): FilesLeft {
   const left = raw as FilesLeft
-  if (left?.format !== LEFT_FORMAT) throw new Error(`what the last server left has format ${left?.format}`)
+  if (left?.format !== FILES_LEFT_FORMAT) throw new Error(`what the last server left has format ${left?.format}`)
   return left
 }
 
@@ -103,5 +105,5 @@ export async function attachFiles(
   if (left !== undefined) store.load(left.scratch)
   const scratchDevice = new ScratchDevice(store, device.blockBytes)
   const files = await ScratchDirectories.graft(main, { now, device: scratchDevice, directories, stillOpen })
-  return { files, leave: () => ({ format: LEFT_FORMAT, openOrphans: files.openOrphans, scratch: store.save() }) }
+  return { files, leave: () => ({ format: FILES_LEFT_FORMAT, openOrphans: files.openOrphans, scratch: store.save() }) }
 }

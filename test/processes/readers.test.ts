@@ -42,4 +42,13 @@ describe('a cluster with readers', { skip }, () => {
     assert.deepEqual([connections, timeline, rebuild], [0, 1, null])
     await writer.query('CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())')
   })
+
+  it('has readers that show what it has, and refuse writes', async () => {
+    await Promise.all([first, second].map((reader) => reader.start({ role: 'reader', primary: writer.address })))
+    for (const reader of [first, second]) {
+      await reader.until('streaming', ({ streaming }) => streaming === true)
+      await reader.query('SELECT count(*) FROM t')
+      await assert.rejects(reader.query('INSERT INTO t VALUES (0)'), { code: '25006' })
+    }
+  })
 })

@@ -99,6 +99,8 @@ function instanceSettings(configuration: Configuration, { run, logs }: InstanceF
     ssl_key_file: keyFile(run),
     ssl_min_protocol_version: 'TLSv1.2',
     log_directory: logs,
+    // Nobody follows a standby: it keeps the log that it replays from, and no more.
+    ...(primary === undefined ? {} : { wal_keep_size: '0' }),
     ...(primary ? { primary_conninfo: primaryConnection(name, run, primary) } : {}),
     ...(walFolder === undefined ? {} : { restore_command: restoreCommand(walFolder) }),
   })
