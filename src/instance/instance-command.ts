@@ -1,5 +1,6 @@
 /** What an instance can be asked while it runs. */
-import { fields, list, oneOf, record, text } from '../volume/json-fields.ts'
+import { fields, integer, list, oneOf, record, text } from '../volume/json-fields.ts'
+import type { Stall } from './replay-stall.ts'
 import { type Address, addressField, parametersField } from './settings-file.ts'
 import { parseMember, type TopologyMember } from './topology.ts'
 
@@ -25,8 +26,12 @@ export type InstanceCommand =
   | { readonly do: 'topology'; readonly members: readonly TopologyMember[] }
   /** Fault injection. */
   | { readonly do: 'crash'; readonly what: Crash }
+  /** Fault injection: a reader does not follow for a time. */
+  | ({ readonly do: 'stall' } & Stall)
+  /** What SQL asked for was done, or cannot be. */
+  | { readonly do: 'taken'; readonly id: string; readonly problem: string | null }
 
-const WHAT = ['stop', 'replace', 'follow', 'configure', 'topology', 'crash'] as const
+const WHAT = ['stop', 'replace', 'follow', 'configure', 'topology', 'crash', 'stall', 'taken'] as const
 
 /** @throws VolumeError `Corrupt` for what is no command */
 export function parseCommand(raw: unknown): InstanceCommand {
@@ -55,5 +60,18 @@ export function parseCommand(raw: unknown): InstanceCommand {
     }
     case 'crash':
       return { do: what, what: oneOf(record(raw, path).what, `${path}.what`, CRASHES) }
+    case 'stall': {
+      const { percent, seconds } = fields(raw, path, ['do', 'percent', 'seconds'])
+      return {
+        do: what,
+        percent: integer(percent, `${path}.percent`, 0, 100),
+        seconds: integer(seconds, `${path}.seconds`, 1),
+      }
+    }
+    case 'taken': {
+      const { id, problem } = fields(raw, path, ['do', 'id'], ['problem'])
+      const said = problem === undefined || problem === null ? null : text(problem, `${path}.problem`)
+      return { do: what, id: text(id, `${path}.id`), problem: said }
+    }
   }
 }

@@ -15,6 +15,7 @@ const BEGINNING: InstanceStatus = {
   primary: null,
   answeredMsAgo: null,
   rebuild: null,
+  requests: [],
 }
 
 describe('what an instance tells its parent', () => {
@@ -39,6 +40,7 @@ describe('what an instance tells its parent', () => {
       engine: { walLsn: '0/15D68C50', timeline: 2, connections: 5, streaming: true, lagMs: 1.5 },
       primary: { host: '127.20.0.3', port: 5432 },
       answeredMsAgo: 12,
+      requests: [{ id: 'x', untilMs: 2 ** 40, fault: { kind: 'disk-failure', percent: 1, index: 2, seconds: 3 } }],
     }
     for (const state of states) {
       for (const status of [BEGINNING, served]) {

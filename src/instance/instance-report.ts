@@ -1,4 +1,5 @@
 /** What an instance tells who runs it: a line of JSON whenever something has changed, and twice a second anyway. */
+import type { FaultRequest } from '../engine/postgres/aurora-requests.ts'
 import type { EngineFigures } from './engine-watch.ts'
 import { type InstanceState, type InstanceStateName, isInstanceState, type StorageState } from './instance-state.ts'
 import type { ServerReport } from './server-report.ts'
@@ -51,6 +52,8 @@ export interface InstanceReport {
   readonly overlayBytes: number | null
   /** Why a reader wants to be started anew, on a fresh view of the volume. */
   readonly rebuild: string | null
+  /** Faults that SQL asks for: `taken` says what became of each. */
+  readonly requests: readonly FaultRequest[]
 }
 
 export const NO_REPLACEMENTS: Replacements = { count: 0, pauseMs: null, problem: null }
@@ -65,10 +68,11 @@ export interface InstanceStatus {
   readonly primary: Address | null
   readonly answeredMsAgo: number | null
   readonly rebuild: string | null
+  readonly requests: readonly FaultRequest[]
 }
 
 export function reportOf(state: InstanceState, status: InstanceStatus): InstanceReport {
-  const { settings, server, serverPid, replacements, engine, primary, answeredMsAgo, rebuild } = status
+  const { settings, server, serverPid, replacements, engine, primary, answeredMsAgo, rebuild, requests } = status
   return {
     pid: process.pid,
     name: settings.name,
@@ -88,6 +92,7 @@ export function reportOf(state: InstanceState, status: InstanceStatus): Instance
     ...engine,
     overlayBytes: server.overlayBytes,
     rebuild: rebuild ?? server.rebuild,
+    requests,
   }
 }
 
@@ -145,5 +150,6 @@ export function readReport(raw: unknown): InstanceReport | undefined {
     lagMs: numberOrNull(raw.lagMs),
     overlayBytes: numberOrNull(raw.overlayBytes),
     rebuild: textOrNull(raw.rebuild),
+    requests: Array.isArray(raw.requests) ? raw.requests : [],
   }
 }

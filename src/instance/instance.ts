@@ -25,9 +25,11 @@ import { lockInstance, mountPlace, openScratchFile } from './instance-folder.ts'
 import { type InstanceReport, NO_REPLACEMENTS, type Replacements, reportOf } from './instance-report.ts'
 import { type InstanceState, isOver, mayBecome } from './instance-state.ts'
 import { endProcessesIn } from './left-processes.ts'
+import { stallReplay } from './replay-stall.ts'
 import { serverCommand } from './server-command.ts'
 import { OPENING, type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
 import type { InstanceSettingsFile } from './settings-file.ts'
+import { SqlSurface } from './sql-surface.ts'
 import { writeTopology } from './topology.ts'
 
 const MIB = 1 << 20
@@ -70,6 +72,7 @@ export class Instance {
   #engineEnded: (reason: string) => void = () => {}
   #watch: EngineWatch | undefined
   #figures: EngineFigures = NO_FIGURES
+  #sql: SqlSurface | undefined
 
   /**
    * @param onReport is told each change, and twice a second how it is
@@ -121,6 +124,7 @@ export class Instance {
       primary: this.#engine === undefined ? this.#settings.primary : this.#engine.primary,
       answeredMsAgo: this.#answeredMsAgo,
       rebuild: null,
+      requests: this.#sql?.requests ?? [],
     })
   }
 
@@ -210,9 +214,12 @@ export class Instance {
     this.#watchEngine()
     this.#proceed({ name: 'available', enginePid: state.pid })
     try {
+      this.#sql = await this.#openSqlSurface()
       return await ended
     } finally {
       this.#unwatchEngine()
+      this.#sql?.close()
+      this.#sql = undefined
     }
   }
 
@@ -231,6 +238,23 @@ export class Instance {
     this.#watch?.stop()
     this.#watch = undefined
     this.#figures = NO_FIGURES
+  }
+
+  /** Without it clients do without Aurora's functions. */
+  async #openSqlSurface(): Promise<SqlSurface | undefined> {
+    const { folder, port, role } = this.#settings
+    try {
+      return await SqlSurface.open(
+        { folder: foldersOf(folder).run, port },
+        role,
+        (what) => this.#crash(what),
+        () => this.#tell(),
+        this.#complain,
+      )
+    } catch (error) {
+      this.#complain('what SQL may ask for', error)
+      return undefined
+    }
   }
 
   // -------------------------------------------------------------- the server
@@ -309,6 +333,11 @@ export class Instance {
         return writeTopology(foldersOf(this.#settings.folder).run, command.members, engineAccount())
       case 'crash':
         return this.#crash(command.what)
+      case 'stall':
+        if (this.#engine === undefined || this.#settings.role === 'writer') return
+        return stallReplay(this.#engine.postgres, command)
+      case 'taken':
+        return this.#sql?.taken(command.id, command.problem)
     }
   }
 
