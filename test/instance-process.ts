@@ -11,8 +11,7 @@ import { issueServer } from '../src/engine/certificates.ts'
 import { generatePassword } from '../src/engine/postgres/passwords.ts'
 import { clearMounts } from '../src/fuse/real-mount.ts'
 import type { InstanceCommand } from '../src/instance/instance-command.ts'
-import { foldersOf } from '../src/instance/instance-engine.ts'
-import { mountPlace } from '../src/instance/instance-folder.ts'
+import { mountPlace, runFolder } from '../src/instance/instance-folder.ts'
 import { type InstanceReport, readReport } from '../src/instance/instance-report.ts'
 import { type InstanceSettingsFile, SERVER_MEMORY_MIB, writeSettings } from '../src/instance/settings-file.ts'
 import { endWithUs } from './child-processes.ts'
@@ -191,12 +190,12 @@ export class InstanceProcess {
   }
 
   superuser(): Promise<pg.Client> {
-    return connectAsSuperuser(foldersOf(this.settings.folder).run, this.settings.port)
+    return connectAsSuperuser(runFolder(this.settings.folder), this.settings.port)
   }
 
   /** Its engine's log. */
   log(): string {
-    return readFileSync(join(foldersOf(this.settings.folder).logs, 'startup.log'), 'utf8')
+    return readFileSync(join(this.settings.folder, 'logs', 'startup.log'), 'utf8')
   }
 
   async remove(): Promise<void> {

@@ -28,7 +28,11 @@ export interface Turn {
 /** `leave`: for a successor. `stop`: unmount and end. */
 export type Asked = 'leave' | 'stop'
 
-export type FromKeeper = { readonly turn: Turn } | { readonly asked: Asked }
+export type FromKeeper =
+  | { readonly turn: Turn }
+  | { readonly asked: Asked }
+  /** Anything else, from whoever has the keeper. */
+  | { readonly told: unknown }
 
 export type FromServer =
   /** Its code is loaded, it waits for its turn. */
@@ -47,13 +51,15 @@ export class KeptServer {
   readonly keeperGone: Promise<void>
   readonly #listeners: ((asked: Asked) => void)[] = []
   #asked: Asked | undefined
+  #onTold: (told: unknown) => void = () => {}
 
   private constructor() {
     const { promise, resolve } = Promise.withResolvers<HandedDescriptor & Pick<Turn, 'left'>>()
     this.turn = promise
     process.on('message', (message: FromKeeper) => {
       if ('turn' in message) resolve({ fd: FUSE_FD, ...message.turn })
-      else this.#ask(message.asked)
+      else if ('asked' in message) this.#ask(message.asked)
+      else this.#onTold(message.told)
     })
     this.keeperGone = new Promise((gone) => process.once('disconnect', gone))
     // Ctrl-C in a terminal is for the keeper, who tells us what to do.
@@ -77,6 +83,11 @@ export class KeptServer {
   onAsked(listener: (asked: Asked) => void): void {
     if (this.#asked === undefined) this.#listeners.push(listener)
     else listener(this.#asked)
+  }
+
+  /** Calls `listener` with each thing that whoever has the keeper tells the server. */
+  onTold(listener: (told: unknown) => void): void {
+    this.#onTold = listener
   }
 
   /** Resolves when the keeper can know of it, whatever becomes of us. */

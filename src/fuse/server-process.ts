@@ -114,6 +114,11 @@ export class ServerProcess {
     this.#send({ asked })
   }
 
+  /** Something that is between it and whoever has the keeper. */
+  tell(told: unknown): void {
+    this.#send({ told })
+  }
+
   kill(): void {
     this.child.kill('SIGKILL')
   }

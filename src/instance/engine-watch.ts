@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { KeptSession, knock, type Row, type SessionPlace } from '../engine/postgres/session.ts'
+import { SUPERUSER } from '../engine/postgres/template.ts'
 import { lagOf, type Progress } from './reader-lag.ts'
 
 /** What an engine said of itself. */
@@ -28,7 +29,9 @@ const ANSWER_MS_MAX = 2000
 /** A knock costs the engine a process. */
 const ASKS_PER_KNOCK = 2
 
-const CONNECTIONS = `(SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())`
+/** The superuser is we: nobody else gets in as that. */
+const CONNECTIONS = `(
+  SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> '${SUPERUSER}')`
 
 /** Nothing here reads a file: an engine that only waits for its files does answer, and those have a watch of their own. */
 const WRITER = `

@@ -4,6 +4,7 @@
  *
  * Its process must never touch the mount with a call that blocks, since it would wait for its own answer.
  */
+import { engineAccount } from '../engine/account.ts'
 import { type FuseMount, serveFiles } from '../fuse/fuse-mount.ts'
 import { FUSE_FD, type KeptServer, STATUS_REPLACE_ME } from '../fuse/kept-server.ts'
 import { unmount } from '../fuse/real-mount.ts'
@@ -16,9 +17,10 @@ import { killProcessesIn } from './left-processes.ts'
 import { openReader } from './reader-files.ts'
 import type { ServedFiles } from './served-files.ts'
 import type { FileServerSettings } from './server-command.ts'
-import { OPENING, type ServerTold, STATUS_FENCED } from './server-report.ts'
+import { OPENING, type ServerAsked, type ServerTold, STATUS_FENCED } from './server-report.ts'
 import { StorageWatch } from './storage-watch.ts'
 import { type FilesLeft, parseFilesLeft } from './volume-files.ts'
+import { WalCopies } from './wal-copies.ts'
 import { openWriter } from './writer-files.ts'
 
 const SCRATCH_FD = FUSE_FD + 1
@@ -38,6 +40,7 @@ export class FileServer {
   #isWanted = true
   /** undefined while they are being opened. */
   #served: ServedFiles | undefined
+  #copies: WalCopies | undefined
   #abandoning: Promise<never> | undefined
 
   /** @param complain what went wrong without ending anything, for the log */
@@ -94,10 +97,11 @@ export class FileServer {
   }
 
   async #open(left: FilesLeft | undefined): Promise<ServedFiles> {
-    const { role, registryPath, volume, cacheBytes, scratchBytesMax } = this.#settings
+    const { role, registryPath, volume, cacheBytes, scratchBytesMax, walFolder } = this.#settings
+    const fleet = openFleet(SqliteRegistry.open(registryPath))
     const open = role === 'writer' ? openWriter : openReader
     const served = await open({
-      fleet: openFleet(SqliteRegistry.open(registryPath)),
+      fleet,
       volume,
       cacheBytes,
       scratch: { file: new RealFile('the scratch file', SCRATCH_FD), bytesMax: scratchBytesMax },
@@ -107,6 +111,17 @@ export class FileServer {
     })
     if (left !== undefined) served.files.lookUpAll()
     this.#served = served
+    if (role === 'reader') {
+      const copies = new WalCopies({
+        fleet,
+        volume,
+        folder: walFolder,
+        account: engineAccount(),
+        complain: this.#complain,
+      })
+      this.#copies = copies
+      this.#kept.onTold((asked) => copies.want((asked as ServerAsked).walFrom ?? undefined))
+    }
     return served
   }
 
@@ -119,7 +134,8 @@ export class FileServer {
   #tell(): void {
     this.#toldAtMs = performance.now()
     const { figures, overlayBytes, rebuild } = this.#served ?? OPENING
-    void this.#say({ report: { storage: this.#storage, figures, overlayBytes, rebuild } })
+    const oldestWal = this.#copies?.oldest ?? null
+    void this.#say({ report: { storage: this.#storage, figures, overlayBytes, rebuild, oldestWal } })
   }
 
   #look(): void {

@@ -2,7 +2,6 @@
  * The engine of an instance, as its role wants it: a writer's makes the database at first use and takes writes; a
  * reader's replays what the writer tells it, and answers queries.
  */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { engineAccount } from '../engine/account.ts'
 import { EngineError } from '../engine/engine-error.ts'
@@ -14,15 +13,12 @@ import { ensureMaster, ensureReplicationRole, REPLICATION_ROLE } from '../engine
 import type { Query } from '../engine/postgres/session.ts'
 import { preparedTemplate } from '../engine/postgres/template.ts'
 import { selectVersion } from '../engine/postgres/versions.ts'
-import { dataDirectoryOf } from './instance-folder.ts'
+import { dataDirectoryOf, runFolder, walFolderOf } from './instance-folder.ts'
 import type { Address, InstanceSettingsFile } from './settings-file.ts'
 
 const MIB = 1 << 20
 
-export const foldersOf = (folder: string): InstanceFolders => ({ run: join(folder, 'run'), logs: join(folder, 'logs') })
-
-/** Where a reader finds WAL that its writer cannot give it. */
-export const walFolderOf = (folder: string): string => join(foldersOf(folder).run, 'wal')
+const foldersOf = (folder: string): InstanceFolders => ({ run: runFolder(folder), logs: join(folder, 'logs') })
 
 /** What may change while an instance runs. */
 export type Reconfiguration = Pick<InstanceSettingsFile, 'certificate' | 'key' | 'parameters'>
@@ -142,7 +138,6 @@ export class InstanceEngine {
   async takeWalFromFolder(takes: boolean): Promise<void> {
     if (takes === this.#takesWalFromFolder) return
     this.#takesWalFromFolder = takes
-    if (takes) await mkdir(walFolderOf(this.#settings.folder), { recursive: true, mode: 0o711 })
     await this.#reconfigure()
   }
 }

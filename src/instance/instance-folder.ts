@@ -11,6 +11,11 @@ export const DATA_FOLDER = 'data'
 export const mountPlace = (folder: string): string => join(folder, 'mount')
 export const dataDirectoryOf = (folder: string): string => join(mountPlace(folder), DATA_FOLDER)
 
+/** Configuration, keys and the socket of the engine, whose folder it is. */
+export const runFolder = (folder: string): string => join(folder, 'run')
+/** Where a reader finds log of the engine that its writer cannot give it. */
+export const walFolderOf = (folder: string): string => join(runFolder(folder), 'wal')
+
 const scratchFolder = (folder: string): string => join(folder, 'scratch')
 
 /** Of the free disk, what sorts may take, and what a reader writes for itself. */

@@ -12,7 +12,7 @@
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
-import { parseLine, serveControl } from './control-lines.ts'
+import { parseLine, serveControl } from '../storage/real-control.ts'
 import { Instance } from './instance.ts'
 import { parseCommand } from './instance-command.ts'
 import type { InstanceReport } from './instance-report.ts'

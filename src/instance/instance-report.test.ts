@@ -34,6 +34,7 @@ describe('what an instance tells its parent', () => {
         figures: { epoch: 3, vdl: 2 ** 40, bytesUsed: 8192 },
         overlayBytes: 16_384,
         rebuild: 'there is no room',
+        oldestWal: null,
       },
       serverPid: 8,
       replacements: { count: 2, pauseMs: 150.5, problem: null },

@@ -20,17 +20,18 @@ import type { FolderLock } from '../storage/real-lock.ts'
 import { CrashBudget } from './crash-budget.ts'
 import { type EngineFigures, EngineWatch, NO_FIGURES } from './engine-watch.ts'
 import type { Crash, InstanceCommand } from './instance-command.ts'
-import { foldersOf, InstanceEngine } from './instance-engine.ts'
-import { lockInstance, mountPlace, openScratchFile } from './instance-folder.ts'
+import { InstanceEngine } from './instance-engine.ts'
+import { lockInstance, mountPlace, openScratchFile, runFolder } from './instance-folder.ts'
 import { type InstanceReport, NO_REPLACEMENTS, type Replacements, reportOf } from './instance-report.ts'
 import { type InstanceState, isOver, mayBecome } from './instance-state.ts'
 import { endProcessesIn } from './left-processes.ts'
 import { stallReplay } from './replay-stall.ts'
 import { serverCommand } from './server-command.ts'
-import { OPENING, type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
+import { OPENING, type ServerAsked, type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
 import type { InstanceSettingsFile } from './settings-file.ts'
 import { SqlSurface } from './sql-surface.ts'
 import { writeTopology } from './topology.ts'
+import { NO_SEARCH, type Search, searchOf } from './wal-fallback.ts'
 
 const MIB = 1 << 20
 
@@ -72,6 +73,7 @@ export class Instance {
   #engineEnded: (reason: string) => void = () => {}
   #watch: EngineWatch | undefined
   #figures: EngineFigures = NO_FIGURES
+  #search: Search = NO_SEARCH
   #sql: SqlSurface | undefined
 
   /**
@@ -225,13 +227,30 @@ export class Instance {
 
   #watchEngine(): void {
     const { folder, port, role } = this.#settings
-    const place = { folder: foldersOf(folder).run, port }
+    const place = { folder: runFolder(folder), port }
     this.#watch = new EngineWatch(place, role === 'reader', (figures) => {
       const isNews = figures.streaming !== this.#figures.streaming
       this.#figures = figures
+      if (role === 'reader') this.#searchLog()
       if (isNews) this.#tell()
     })
     this.#watch.start()
+  }
+
+  /** A reader whose writer does not give it the log finds it in the volume. */
+  #searchLog(): void {
+    const { streaming, walLsn } = this.#figures
+    const following = { streaming, walLsn, oldestInVolume: this.#files.oldestWal }
+    const { from, hopeless } = this.#search
+    this.#search = searchOf(this.#search, following, performance.now())
+    const asked: ServerAsked = { walFrom: this.#search.from ?? null }
+    // Again and again: the server may be another one by now.
+    if (this.#search.from !== undefined || from !== undefined) this.#keeper?.server.tell(asked)
+    if (this.#search.from !== from) {
+      const taken = this.#engine?.takeWalFromFolder(this.#search.from !== undefined)
+      taken?.catch((error: unknown) => this.#complain('to look for the log', error))
+    }
+    if (this.#search.hopeless !== hopeless) this.#tell()
   }
 
   #unwatchEngine(): void {
@@ -245,7 +264,7 @@ export class Instance {
     const { folder, port, role } = this.#settings
     try {
       return await SqlSurface.open(
-        { folder: foldersOf(folder).run, port },
+        { folder: runFolder(folder), port },
         role,
         (what) => this.#crash(what),
         () => this.#tell(),
@@ -330,7 +349,7 @@ export class Instance {
       }
       case 'topology':
         if (this.#engine === undefined) return
-        return writeTopology(foldersOf(this.#settings.folder).run, command.members, engineAccount())
+        return writeTopology(runFolder(this.#settings.folder), command.members, engineAccount())
       case 'crash':
         return this.#crash(command.what)
       case 'stall':

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseVolumeName, type VolumeId } from '../protocol/lsn.ts'
+import { walFolderOf } from './instance-folder.ts'
 import { type InstanceSettingsFile, ROLES, type Role } from './settings-file.ts'
 
 const SERVER = join(import.meta.dirname, 'server-main.ts')
@@ -30,10 +31,12 @@ export interface FileServerSettings {
   readonly cacheBytes: number
   /** What the scratch file may take. */
   readonly scratchBytesMax: number
+  /** Where a reader's engine finds log that was copied out of the volume. */
+  readonly walFolder: string
 }
 
 export function serverCommand(
-  { role, registry, volume, serverMemoryMib }: InstanceSettingsFile,
+  { role, registry, volume, serverMemoryMib, folder }: InstanceSettingsFile,
   scratchBytesMax: number,
 ): [string, ...string[]] {
   const settings = {
@@ -42,18 +45,20 @@ export function serverCommand(
     volume,
     'cache-mib': cacheMib(serverMemoryMib),
     'scratch-bytes': scratchBytesMax,
+    'wal-folder': walFolderOf(folder),
   }
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`])
   // It does not outlive us, also where a thread of ours is held up in its files and keeps everything open.
   return ['setpriv', '--pdeathsig', 'TERM', '--', process.execPath, SERVER_HEAP, SERVER, ...args]
 }
 
+const OPTIONS = ['role', 'registry', 'volume', 'cache-mib', 'scratch-bytes', 'wal-folder']
+
 /** @throws Error for a volume that is none */
 export function parseServerArguments(args: readonly string[]): FileServerSettings {
-  const string = { type: 'string' as const }
   const { values } = parseArgs({
     args: [...args],
-    options: { role: string, registry: string, volume: string, 'cache-mib': string, 'scratch-bytes': string },
+    options: Object.fromEntries(OPTIONS.map((name) => [name, { type: 'string' as const }])),
     // The supervisor may be of a later version, and know more.
     strict: false,
   })
@@ -66,5 +71,6 @@ export function parseServerArguments(args: readonly string[]): FileServerSetting
     volume,
     cacheBytes: Number(text(values['cache-mib'])) * MIB,
     scratchBytesMax: Number(text(values['scratch-bytes'])),
+    walFolder: text(values['wal-folder']),
   }
 }

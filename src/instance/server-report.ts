@@ -18,9 +18,17 @@ export interface ServerReport {
   readonly overlayBytes: number | null
   /** Of a reader: why it cannot go on for long. */
   readonly rebuild: string | null
+  /** While it copies the engine's log: the oldest file of it that the volume has, by its number. */
+  readonly oldestWal: number | null
 }
 
-export const OPENING: ServerReport = { storage: 'ok', figures: null, overlayBytes: null, rebuild: null }
+export const OPENING: ServerReport = {
+  storage: 'ok',
+  figures: null,
+  overlayBytes: null,
+  rebuild: null,
+  oldestWal: null,
+}
 
 export type ServerTold =
   | { readonly report: ServerReport }
@@ -28,6 +36,12 @@ export type ServerTold =
   | { readonly fenced: true }
   /** It ends. */
   | { readonly failed: string }
+
+/** What a supervisor tells the server of a reader's files. */
+export interface ServerAsked {
+  /** Copy the engine's log to the instance's folder, from this file on; null: no more. */
+  readonly walFrom: number | null
+}
 
 /** As an instance's own. */
 export const STATUS_FENCED = 3
