@@ -9,7 +9,7 @@
  * status 0. Status 1: it failed, one line on stderr says why. Wrong usage is status 2.
  */
 import { parseArgs } from 'node:util'
-import { type ControlServer, serveControl } from '../instance/control-lines.ts'
+import { type ControlServer, serveControl } from '../storage/real-control.ts'
 import { Balancer } from './balancer.ts'
 import { type GatewayReport, parseGatewayCommand } from './gateway-command.ts'
 

@@ -2,9 +2,10 @@
  * A process with storage nodes of one zone, each in a thread of its own:
  *
  *   node src/storage/host-main.ts --zone a --node a1=DIR:PORT --node a2=DIR:PORT [--host 127.0.0.1] [--advertise IP]
- *     [--set NAME=NUMBER ...]
+ *     [--set NAME=NUMBER ...] [--control SOCKET] [--faults FILE]
  *
- * `--set` replaces a setting of all its nodes (`node-options.ts`).
+ * `--set` replaces a setting of all its nodes (`node-options.ts`). `--control` takes commands, such as faults to inject,
+ * and `--faults` keeps those until their time is over (`real-zone-control.ts`).
  *
  * Prints one line of JSON, {"ready":true,"zone","nodes":[{"node","address","incarnation"}]}, when all listen (port 0
  * picks one). SIGTERM and SIGINT stop it in order, status 0. When a node stops by itself, so does the process: one line
@@ -13,11 +14,13 @@
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { type NodeId, nodeId } from '../protocol/lsn.ts'
+import { FaultBoard } from './node-faults.ts'
 import { nodeOptionsFrom } from './node-options.ts'
+import { type Boards, loadFaults, serveZone } from './real-zone-control.ts'
 import { type NodeThread, startNodeThread } from './worker-thread.ts'
 
 const USAGE =
-  'usage: host-main.ts --zone ZONE --node NAME=FOLDER:PORT [--node ...] [--host IP] [--advertise IP] [--set NAME=NUMBER ...]'
+  'usage: host-main.ts --zone ZONE --node NAME=FOLDER:PORT [--node ...] [--host IP] [--advertise IP] [--set NAME=NUMBER ...] [--control SOCKET] [--faults FILE]'
 
 interface NodeArgument {
   readonly node: NodeId
@@ -47,6 +50,8 @@ function parseArguments(args: readonly string[]) {
         host: { type: 'string', default: '127.0.0.1' },
         advertise: { type: 'string' },
         set: { type: 'string', multiple: true, default: [] },
+        control: { type: 'string' },
+        faults: { type: 'string' },
         module: { type: 'string' },
       },
     })
@@ -61,18 +66,15 @@ function parseArguments(args: readonly string[]) {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Starts them all; none is left running when one fails. */
-async function startAll({
-  zone,
-  nodes,
-  host,
-  advertise,
-  module,
-  options,
-}: ReturnType<typeof parseArguments>): Promise<NodeThread[]> {
+async function startAll(
+  { zone, nodes, host, advertise, module, options }: ReturnType<typeof parseArguments>,
+  boards: Boards,
+): Promise<NodeThread[]> {
   const outcomes = await Promise.allSettled(
     nodes.map((node) =>
       startNodeThread({
         ...node,
+        board: boards.get(node.node) as FaultBoard,
         zone,
         host,
         options,
@@ -98,7 +100,9 @@ const HEAP_BEFORE_COLLECTION = '--initial-old-space-size=64'
 async function run(): Promise<void> {
   setFlagsFromString(HEAP_BEFORE_COLLECTION)
   const settings = parseArguments(process.argv.slice(2))
-  const threads = await startAll(settings)
+  const boards = new Map(settings.nodes.map(({ node }) => [node, new FaultBoard()]))
+  if (settings.faults !== undefined) loadFaults(settings.faults, boards)
+  const threads = await startAll(settings, boards)
   let stopping = false
   const stop = () => {
     stopping = true
@@ -106,7 +110,20 @@ async function run(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  const nodes = threads.map(({ address, incarnation }, i) => ({ node: settings.nodes[i]?.node, address, incarnation }))
+  const nodes = threads.map(({ address, incarnation }, i) => ({
+    node: settings.nodes[i]?.node as NodeId,
+    address,
+    incarnation,
+  }))
+  const control =
+    settings.control === undefined
+      ? undefined
+      : await serveZone(settings.control, settings.faults, boards, {
+          report: () => ({ pid: process.pid, zone: settings.zone, nodes }),
+          crash: (node) => threads[nodes.findIndex((each) => each.node === node)]?.crash(),
+          stop,
+          complain: (line) => complain(line, undefined),
+        })
   process.stdout.write(`${JSON.stringify({ ready: true, zone: settings.zone, nodes })}\n`)
   await Promise.all(
     threads.map(async (thread, i) => {
@@ -117,6 +134,7 @@ async function run(): Promise<void> {
       stop()
     }),
   )
+  await control?.close()
 }
 
 function complain(line: string, error: unknown): void {

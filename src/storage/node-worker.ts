@@ -2,6 +2,8 @@
 import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { NodeId } from '../protocol/lsn.ts'
+import { FaultyDisk } from './faulty-disk.ts'
+import { FaultBoard } from './node-faults.ts'
 import type { NodeOptions } from './node-options.ts'
 import type { CreateNode } from './node-port.ts'
 import { RealDisk } from './real-disk.ts'
@@ -25,6 +27,8 @@ export interface NodeWorkerSettings {
   readonly module: string
   /** An eventfd of the starter: readable means stop. */
   readonly stopFd: number
+  /** Of the board of its faults (`node-faults.ts`), on which the starter writes. */
+  readonly faults: SharedArrayBuffer
 }
 
 /** Sent to the starter once, when the node listens and has read its disk. */
@@ -41,9 +45,17 @@ async function loadCreateNode(url: string): Promise<CreateNode> {
   throw new Error(`${url} exports no createStorageNode`)
 }
 
+const sleeper = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+const faultEnv = {
+  now: Date.now,
+  random: Math.random,
+  sleep: (ms: number): void => void Atomics.wait(sleeper, 0, 0, ms),
+}
+
 async function main(settings: NodeWorkerSettings): Promise<void> {
   const createNode = await loadCreateNode(settings.module)
   const disk = RealDisk.open(settings.folder)
+  const faults = new FaultBoard(settings.faults)
   try {
     // Before the node reads its disk, so that who connects meanwhile waits in the backlog instead of being refused.
     const listener = listenOn({ host: settings.host, port: settings.port })
@@ -54,9 +66,10 @@ async function main(settings: NodeWorkerSettings): Promise<void> {
       stopFd: settings.stopFd,
       // Not console: that goes through the starter's event loop, and this thread never yields to pass it on.
       log: (line) => writeSync(2, `${settings.node}: ${line}\n`),
+      isCut: () => faults.isCut(Date.now),
     })
     try {
-      const node = createNode(loop.env, disk, config, settings.options)
+      const node = createNode(loop.env, new FaultyDisk(disk, faults, faultEnv), config, settings.options)
       parentPort?.postMessage({ address, incarnation: node.incarnation } satisfies NodeReady)
       loop.run(node)
       node.close()

@@ -28,6 +28,11 @@ const ACCEPTED_PER_STEP_MAX = 16
 /** A reader of pages and layers that stops reading is cut off beyond this. */
 const REPLY_QUEUE_BYTES_MAX = 64 << 20
 
+/** A node that is cut off looks so often whether it still is. */
+const CUT_LOOK_MS = 5
+/** Nobody ever wakes who waits for it. */
+const CUT_OFF = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+
 const STOP_SLOT = 0
 const LISTENER_SLOT = 1
 
@@ -38,6 +43,8 @@ export interface LoopOptions {
   /** One line for people, about a connection. */
   readonly log: (line: string) => void
   readonly replyQueueBytesMax?: number
+  /** Whether nothing comes and nothing goes for now, as in a network that lost its way: fault injection. */
+  readonly isCut?: () => boolean
 }
 
 export class WorkerLoop {
@@ -45,6 +52,7 @@ export class WorkerLoop {
   readonly #listener: Listener
   readonly #log: (line: string) => void
   readonly #replyQueueBytesMax: number
+  readonly #isCut: () => boolean
   readonly #polled = new PollSet<Connection | undefined>()
   readonly #connections = new Map<number, Connection>()
   readonly #peers: Peers
@@ -54,10 +62,11 @@ export class WorkerLoop {
   #nextId = 1
   #accepting = true
 
-  constructor({ listener, stopFd, log, replyQueueBytesMax = REPLY_QUEUE_BYTES_MAX }: LoopOptions) {
+  constructor({ listener, stopFd, log, replyQueueBytesMax = REPLY_QUEUE_BYTES_MAX, isCut = () => false }: LoopOptions) {
     this.#listener = listener
     this.#log = log
     this.#replyQueueBytesMax = replyQueueBytesMax
+    this.#isCut = isCut
     this.#polled.add(undefined, stopFd, POLL_IN)
     this.#polled.add(undefined, listener.fd, POLL_IN)
     this.#peers = new Peers({
@@ -97,9 +106,12 @@ export class WorkerLoop {
     // What a batch brought may be background work: after one, ask.
     let busy = true
     for (;;) {
-      const ready = this.#polled.wait(busy ? 0 : Math.max(0, Math.ceil(tickAt - now())))
+      const cut = this.#isCut()
+      const ready = this.#polled.wait(busy || cut ? 0 : Math.max(0, Math.ceil(tickAt - now())))
       if (this.#polled.happened(STOP_SLOT) !== 0) return
-      const received = ready > 0 && this.#serve(node)
+      // What waits in the sockets would wake it again at once.
+      if (cut) Atomics.wait(CUT_OFF, 0, 0, CUT_LOOK_MS)
+      const received = ready > 0 && !cut && this.#serve(node)
       this.#flush()
       if (received) {
         node.commit()
@@ -228,6 +240,7 @@ export class WorkerLoop {
   }
 
   #flush(): void {
+    if (this.#isCut()) return
     for (const connection of this.#dirty) {
       connection.dirty = false
       if (connection.doom !== undefined) continue
