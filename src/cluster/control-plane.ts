@@ -245,6 +245,8 @@ export interface ControlPlane {
   /** Also the "hosted zone" that `DescribeDBClusters` shows. */
   readonly hash: string
   readonly zones: readonly string[]
+  /** PEM: what clients verify the certificates of instances with. */
+  readonly authorityCertificate: string
   /** Where the state is: the stores beside this file (groups, tags, events, keys) have tables of their own in it. */
   readonly database: DatabaseSync
 
@@ -263,9 +265,15 @@ export interface ControlPlane {
 
   /** @throws ControlPlaneError `ClusterExists`, `ClusterQuota` */
   createCluster(spec: ClusterSpec): Cluster
-  /** @throws ControlPlaneError `ClusterNotFound`, `ClusterState`, `ClusterExists` (of the new name) */
+  /**
+   * Whoever makes a new name be moves the resource's tags to its new ARN (`moveTags`).
+   * @throws ControlPlaneError `ClusterNotFound`, `ClusterState`, `ClusterExists` (of the new name)
+   */
   modifyCluster(name: string, change: ClusterChange, applyImmediately: boolean): Cluster
-  /** @throws ControlPlaneError `ClusterNotFound`, `ClusterState` (also when it has instances), `DeletionProtected` */
+  /**
+   * Instances that are being deleted may still be there: the cluster goes after them.
+   * @throws ControlPlaneError `ClusterNotFound`, `ClusterState` (also when it has other instances), `DeletionProtected`
+   */
   deleteCluster(name: string): Cluster
   /** @throws ControlPlaneError `ClusterNotFound`, `ClusterState` */
   startCluster(name: string): Cluster

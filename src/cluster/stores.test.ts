@@ -20,7 +20,7 @@ import {
   putSubnetGroup,
   subnetGroup,
   subnetGroups,
-  zoneOfSubnet,
+  zonesOfSubnets,
 } from './subnet-groups.ts'
 import { allTags, migrateTags, moveTags, putTags, removeTags, replaceTags, tagsOf } from './tags.ts'
 
@@ -106,10 +106,7 @@ describe('subnet groups', () => {
   const zones = ['local-1a', 'local-1b', 'local-1c']
   it('have a default one in all zones', () => {
     const subnets = subnetGroup(database, 'default', zones)?.subnets ?? []
-    assert.deepEqual(
-      subnets.map((subnet) => zoneOfSubnet(subnet, zones)),
-      zones,
-    )
+    assert.deepEqual(zonesOfSubnets(subnets, zones), zones)
   })
   it('are made, changed and deleted', () => {
     putSubnetGroup(database, { name: 'mine', description: 'd', subnets: ['subnet-1'] })
@@ -118,9 +115,12 @@ describe('subnet groups', () => {
     deleteSubnetGroup(database, 'mine')
     assert.equal(subnetGroups(database, zones).length, 1)
   })
-  it('put a subnet always into the same zone', () => {
-    assert.ok(zones.includes(zoneOfSubnet('subnet-0123', zones)))
-    assert.equal(zoneOfSubnet('subnet-0123', zones), zoneOfSubnet('subnet-0123', zones))
+  it('put subnets whose names say nothing into one zone after the other', () => {
+    assert.deepEqual(zonesOfSubnets(['subnet-1', 'subnet-local-1a', 'subnet-2'], zones), [
+      'local-1a',
+      'local-1a',
+      'local-1b',
+    ])
   })
 })
 

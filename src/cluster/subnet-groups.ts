@@ -20,12 +20,10 @@ export function migrateSubnetGroups(database: DatabaseSync): void {
   `)
 }
 
-/** The zone that a subnet stands for: the one that its name ends with, or one that always comes out the same. */
-export function zoneOfSubnet(subnet: string, zones: readonly string[]): string {
-  const named = zones.find((zone) => subnet.endsWith(zone))
-  if (named !== undefined) return named
-  const sum = [...subnet].reduce((total, character) => (total * 31 + (character.codePointAt(0) ?? 0)) >>> 0, 0)
-  return zones[sum % zones.length] ?? ''
+/** The zones that the subnets of a group stand for: those that their names end with, the others in turn. */
+export function zonesOfSubnets(subnets: readonly string[], zones: readonly string[]): string[] {
+  let turn = 0
+  return subnets.map((subnet) => zones.find((zone) => subnet.endsWith(zone)) ?? zones[turn++ % zones.length] ?? '')
 }
 
 const defaultGroup = (zones: readonly string[]): SubnetGroup => ({
