@@ -10,7 +10,7 @@
 import { parseArgs } from 'node:util'
 import { Random } from '../sim/random.ts'
 import { ask } from '../src/cli/control-socket.ts'
-import { homeAt } from '../src/cli/home.ts'
+import { homeAt } from '../src/cluster/host/home.ts'
 import { attachPast } from '../src/instance/past-files.ts'
 import { type Lsn, lsn, parseVolumeName } from '../src/protocol/lsn.ts'
 import { isAnnulled, type Truncation } from '../src/protocol/truncation.ts'

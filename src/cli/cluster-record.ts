@@ -2,7 +2,7 @@
 import { VolumeError } from '../protocol/errors.ts'
 import { type Lsn, parseVolumeName, type VolumeId, volumeName } from '../protocol/lsn.ts'
 import { type Registry, update } from '../volume/registry.ts'
-import { CliError } from './cli-error.ts'
+import { PlainError } from '../cluster/plain-error.ts'
 
 const FORMAT = 1
 const PREFIX = 'cluster/'
@@ -83,11 +83,11 @@ export async function findCluster(registry: Registry, name: string): Promise<Clu
   return cell === undefined ? undefined : parse(cell.value)
 }
 
-/** The volume of a cluster, or the one of that id. @throws CliError when there is no such cluster */
+/** The volume of a cluster, or the one of that id. @throws PlainError when there is no such cluster */
 export async function findVolume(registry: Registry, name: string): Promise<VolumeId> {
   const volume = parseVolumeName(name) ?? (await findCluster(registry, name))?.volume
   if (volume === undefined || volume === null)
-    throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+    throw new PlainError(`there is no cluster ${name}: see borealis cluster list`)
   return volume
 }
 

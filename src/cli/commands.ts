@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import { CliError } from './cli-error.ts'
+import { PlainError } from '../cluster/plain-error.ts'
 import { ask, NotRunning } from './control-socket.ts'
-import { type Home, passwordFile } from './home.ts'
-import { clearLeftovers } from './leftovers.ts'
-import type { PastPoint } from './past-point.ts'
-import { identify, isAlive } from './process-identity.ts'
+import { type Home, passwordFile } from '../cluster/host/home.ts'
+import { clearLeftovers } from '../cluster/host/leftovers.ts'
+import type { PastPoint } from '../cluster/past-point.ts'
+import { identify, isAlive } from '../cluster/host/process-identity.ts'
 import { lockHome } from './region.ts'
 import { nameSettings, removeNames } from './region-names.ts'
 import { columns, type RegionStatus, statusText } from './region-status.ts'
@@ -94,7 +94,7 @@ function passwordOf(home: Home, name: string): string {
   try {
     return readFileSync(passwordFile(home, name), 'utf8').trim()
   } catch (cause) {
-    throw new CliError(`there is no cluster ${name} in ${home.root}: see borealis cluster list`, { cause })
+    throw new PlainError(`there is no cluster ${name} in ${home.root}: see borealis cluster list`, { cause })
   }
 }
 
@@ -116,7 +116,7 @@ function findWriter({ clusters, instances }: RegionStatus, name: string): Writer
 
 async function writerOf(home: Home, name: string): Promise<Writer> {
   const writer = findWriter(await ask(home, 'status', {}), name)
-  if (writer === undefined) throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+  if (writer === undefined) throw new PlainError(`there is no cluster ${name}: see borealis cluster list`)
   return writer
 }
 
@@ -140,7 +140,7 @@ export async function psql(home: Home, name: string, args: readonly string[]): P
   return new Promise((resolve, reject) => {
     child.once('error', (cause) => {
       const how = `connect with any client to ${url}, password from borealis cluster password ${name}`
-      reject(new CliError(`psql cannot be started here: install it (postgresql-client), or ${how}`, { cause }))
+      reject(new PlainError(`psql cannot be started here: install it (postgresql-client), or ${how}`, { cause }))
     })
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
   })

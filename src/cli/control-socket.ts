@@ -5,8 +5,8 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { CliError, messageOf } from './cli-error.ts'
-import type { Home } from './home.ts'
+import { PlainError, messageOf } from '../cluster/plain-error.ts'
+import type { Home } from '../cluster/host/home.ts'
 import type { NewBranch, NewCluster } from './region.ts'
 import type { RegionStatus } from './region-status.ts'
 
@@ -41,9 +41,9 @@ async function serve(socket: Socket, handlers: Handlers): Promise<void> {
   socket.on('error', () => socket.destroy())
   for await (const line of createInterface({ input: socket })) {
     try {
-      if (line.length > COMMAND_CHARS_MAX) throw new CliError('the command is too long')
+      if (line.length > COMMAND_CHARS_MAX) throw new PlainError('the command is too long')
       const { command, ...argument } = JSON.parse(line) as { command: string }
-      if (!Object.hasOwn(handlers, command)) throw new CliError(`the region knows no command ${command}`)
+      if (!Object.hasOwn(handlers, command)) throw new PlainError(`the region knows no command ${command}`)
       const handler = handlers[command as Command] as (argument: object, say: Say) => Promise<unknown>
       answer({ result: await handler(argument, (say) => answer({ say })) })
     } catch (error) {
@@ -66,9 +66,9 @@ export async function serveCommands(home: Home, handlers: Handlers): Promise<Ser
   return server
 }
 
-export class NotRunning extends CliError {}
+export class NotRunning extends PlainError {}
 
-/** @throws NotRunning when there is no region; CliError with what it answered */
+/** @throws NotRunning when there is no region; PlainError with what it answered */
 export async function ask<C extends Command>(
   home: Home,
   command: C,
@@ -89,8 +89,8 @@ export async function ask<C extends Command>(
   for await (const line of createInterface({ input: socket })) {
     const message = JSON.parse(line) as { say?: string; error?: string; result?: Commands[C]['result'] }
     if (message.say !== undefined) say(message.say)
-    else if (message.error !== undefined) throw new CliError(message.error)
+    else if (message.error !== undefined) throw new PlainError(message.error)
     else return message.result as Commands[C]['result']
   }
-  throw new CliError(`the region ended before it had answered: see ${home.logs}`)
+  throw new PlainError(`the region ended before it had answered: see ${home.logs}`)
 }

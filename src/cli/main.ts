@@ -1,7 +1,7 @@
 /** `borealis COMMAND`: what was asked for, done; or one line on stderr that says what was wrong and what to do. */
 import { parseArgs } from 'node:util'
 import { nodeOptionsFrom } from '../storage/node-options.ts'
-import { messageOf, UsageError } from './cli-error.ts'
+import { messageOf, UsageError } from '../cluster/plain-error.ts'
 import { CLUSTER_NAME_RULE, isClusterName } from './cluster-record.ts'
 import {
   branchCluster,
@@ -14,8 +14,8 @@ import {
   psql,
   status,
 } from './commands.ts'
-import { ourHome } from './home.ts'
-import { parsePoint } from './past-point.ts'
+import { ourHome } from '../cluster/host/home.ts'
+import { parsePoint } from '../cluster/past-point.ts'
 import { upDetached, upHere } from './up.ts'
 import { checkCluster } from './volume-check.ts'
 import { mountVolume } from './volume-mount.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
-import { endAll, identify, isAlive } from './process-identity.ts'
+import { endAll, identify, isAlive } from '../cluster/host/process-identity.ts'
 
 describe('a process', () => {
   it('is known by its number and its start', () => {

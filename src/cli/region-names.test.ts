@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { endpointName, nameSpaceProblem } from '../gateway/endpoint-name.ts'
 import { MemoryRegistry } from '../volume/memory-registry.ts'
-import { CliError } from './cli-error.ts'
+import { PlainError } from '../cluster/plain-error.ts'
 import { nameSettings, regionIdentity } from './region-names.ts'
 
 const DOMAIN = 'rds.borealis.internal'
@@ -55,8 +55,8 @@ describe('settings for names', () => {
       'host:53',
       ':53',
     ])
-      assert.throws(() => nameSettings({ BOREALIS_DNS: dns }), CliError, dns)
+      assert.throws(() => nameSettings({ BOREALIS_DNS: dns }), PlainError, dns)
     for (const domain of ['.', 'a b', `${'a'.repeat(60)}.`.repeat(4), 'db.example.'])
-      assert.throws(() => nameSettings({ BOREALIS_DOMAIN: domain }), CliError, domain)
+      assert.throws(() => nameSettings({ BOREALIS_DOMAIN: domain }), PlainError, domain)
   })
 })

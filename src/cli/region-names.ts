@@ -9,8 +9,8 @@ import { PublishedNames } from '../gateway/published-names.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import { type Registry, update } from '../volume/registry.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
-import { CliError } from './cli-error.ts'
-import type { Home } from './home.ts'
+import { PlainError } from '../cluster/plain-error.ts'
+import type { Home } from '../cluster/host/home.ts'
 
 const IDENTITY = 'region/identity'
 const FORMAT = 1
@@ -53,13 +53,13 @@ function dnsPlacesFrom(text: string | undefined): readonly DnsPlace[] {
   const [, four = '', six = '', digits] = /^(?:([\d.]+)|\[([\da-f:]+)\]):(\d{1,5})$/i.exec(text) ?? []
   const port = Number(digits)
   if (!(isIPv4(four) || isIPv6(six)) || !(port > 0 && port < 65_536))
-    throw new CliError(`BOREALIS_DNS=${text}: it is ADDRESS:PORT, such as ${DNS_ADDRESS}:53, or none`)
+    throw new PlainError(`BOREALIS_DNS=${text}: it is ADDRESS:PORT, such as ${DNS_ADDRESS}:53, or none`)
   return [{ address: four + six, port }]
 }
 
 /**
  * BOREALIS_DOMAIN, BOREALIS_HOSTS_FILE and BOREALIS_DNS.
- * @throws CliError
+ * @throws PlainError
  */
 export function nameSettings(env: Readonly<Record<string, string | undefined>> = process.env): NameSettings {
   const { BOREALIS_DOMAIN: domain, BOREALIS_HOSTS_FILE: hostsFile, BOREALIS_DNS: dns } = env
@@ -69,7 +69,7 @@ export function nameSettings(env: Readonly<Record<string, string | undefined>> =
     dnsPlaces: dnsPlacesFrom(dns),
   }
   const problem = nameSpaceProblem({ hash: '0'.repeat(HASH_CHARS), region: REGION, domain: settings.domain })
-  if (problem !== undefined) throw new CliError(`BOREALIS_DOMAIN: ${problem}`)
+  if (problem !== undefined) throw new PlainError(`BOREALIS_DOMAIN: ${problem}`)
   return settings
 }
 
@@ -91,7 +91,7 @@ export async function removeNames(home: Home, { hostsFile }: NameSettings): Prom
     const { hash } = await regionIdentity(registry)
     await writeHosts(hostsFile, { hash, home: home.root }, [])
   } catch (cause) {
-    throw new CliError(`the region's names are still in ${hostsFile}: remove what stands between its markers`, {
+    throw new PlainError(`the region's names are still in ${hostsFile}: remove what stands between its markers`, {
       cause,
     })
   } finally {

@@ -17,7 +17,7 @@ import { type FolderLock, lockFolder } from '../storage/real-lock.ts'
 import { FleetHealth } from '../volume/fleet-health.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { type Fleet, openFleet } from '../volume/tcp-fleet.ts'
-import { CliError, messageOf } from './cli-error.ts'
+import { PlainError, messageOf } from '../cluster/plain-error.ts'
 import {
   CLUSTER_NAME_RULE,
   type ClusterRecord,
@@ -28,16 +28,16 @@ import {
   listClusters,
   removeCluster,
 } from './cluster-record.ts'
-import { freeEngineAddress, isFree } from './free-address.ts'
-import { clusterFolder, type Home, instanceFolder, makeHome, passwordFile } from './home.ts'
-import { clearLeftovers } from './leftovers.ts'
-import type { MountingCommand } from './mount-check.ts'
-import { type PastPoint, viewAt } from './past-point.ts'
-import { ProcessList } from './process-list.ts'
+import { freeEngineAddress, isFree } from '../cluster/host/free-address.ts'
+import { clusterFolder, type Home, instanceFolder, makeHome, passwordFile } from '../cluster/host/home.ts'
+import { clearLeftovers } from '../cluster/host/leftovers.ts'
+import type { MountingCommand } from '../cluster/host/mount-check.ts'
+import { type PastPoint, viewAt } from '../cluster/past-point.ts'
+import { ProcessList } from '../cluster/host/process-list.ts'
 import { type NameSettings, openNames } from './region-names.ts'
 import type { RegionStatus } from './region-status.ts'
-import { nodePorts, StorageZone, ZONES } from './storage-zone.ts'
-import { removeVolume } from './volume-removal.ts'
+import { nodePorts, StorageZone, ZONES } from '../cluster/host/storage-zone.ts'
+import { removeVolume } from '../cluster/volume-removal.ts'
 import { WriterInstance } from './writer-instance.ts'
 
 export interface RegionOptions {
@@ -99,7 +99,7 @@ export class Region {
     this.#list = new ProcessList(options.home.state)
   }
 
-  /** Takes the home for itself, and clears what another left there. @throws CliError when one runs there already */
+  /** Takes the home for itself, and clears what another left there. @throws PlainError when one runs there already */
   static async open(options: RegionOptions): Promise<Region> {
     const { home, say } = options
     makeHome(home)
@@ -231,12 +231,12 @@ export class Region {
     return this.#inTurn(async () => {
       await this.#checkNew(name)
       const { volume, engineVersion, master } = await this.#find(source)
-      if (volume === null) throw new CliError(`cluster ${source} has no data yet: try again in a moment`)
+      if (volume === null) throw new PlainError(`cluster ${source} has no data yet: try again in a moment`)
       const password = readFileSync(passwordFile(this.#options.home, source), 'utf8').trim()
       const view = await viewAt(this.#fleet.volumes, { name: source, volume }, at ?? undefined)
       try {
         if (!(await holdsDatabase(view)))
-          throw new CliError(`${source} had no database yet at LSN ${view.readPoint}: choose a later point`)
+          throw new PlainError(`${source} had no database yet at LSN ${view.readPoint}: choose a later point`)
         const branchOf = { cluster: source, volume: view.record.id, lsn: view.readPoint }
         await this.#make({ name, engineVersion, master, password, branchOf })
       } finally {
@@ -246,16 +246,16 @@ export class Region {
   }
 
   async #checkNew(name: string): Promise<void> {
-    if (!isClusterName(name)) throw new CliError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
+    if (!isClusterName(name)) throw new PlainError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
     this.#checkRunning()
     if ((await findCluster(this.#registry, name)) !== undefined)
-      throw new CliError(`there is a cluster ${name} already: choose another name`)
+      throw new PlainError(`there is a cluster ${name} already: choose another name`)
   }
 
   async #find(name: string): Promise<ClusterRecord> {
     this.#checkRunning()
     const record = await findCluster(this.#registry, name)
-    if (record === undefined) throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+    if (record === undefined) throw new PlainError(`there is no cluster ${name}: see borealis cluster list`)
     return record
   }
 
@@ -279,7 +279,7 @@ export class Region {
     const writer = await this.#startWriter(record)
     await this.#publish()
     const problem = await writer.untilAvailable()
-    if (problem !== undefined) throw new CliError(`cluster ${name} is made, but not available: ${problem}`)
+    if (problem !== undefined) throw new PlainError(`cluster ${name} is made, but not available: ${problem}`)
   }
 
   delete(name: string): Promise<void> {
@@ -308,12 +308,12 @@ export class Region {
   async patch(name: string): Promise<number> {
     this.#checkRunning()
     const writer = this.#writers.get(name)
-    if (writer === undefined) throw new CliError(`there is no cluster ${name}: see borealis cluster list`)
+    if (writer === undefined) throw new PlainError(`there is no cluster ${name}: see borealis cluster list`)
     return writer.replaceServer()
   }
 
   #checkRunning(): void {
-    if (this.#state !== 'running') throw new CliError(`the region is ${this.#state}: try again in a moment`)
+    if (this.#state !== 'running') throw new PlainError(`the region is ${this.#state}: try again in a moment`)
   }
 
   has(name: string): boolean {
@@ -367,12 +367,12 @@ export class Region {
   }
 }
 
-/** @throws CliError when a region runs there */
+/** @throws PlainError when a region runs there */
 export function lockHome(home: Home): FolderLock {
   try {
     return lockFolder(home.lock)
   } catch (error) {
     if (!(error instanceof VolumeError)) throw error
-    throw new CliError(`a region runs in ${home.root} already: see borealis status, or choose another BOREALIS_HOME`)
+    throw new PlainError(`a region runs in ${home.root} already: see borealis status, or choose another BOREALIS_HOME`)
   }
 }

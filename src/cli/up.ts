@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { CliError, messageOf } from './cli-error.ts'
+import { PlainError, messageOf } from '../cluster/plain-error.ts'
 import { ask, type Handlers, NotRunning, serveCommands } from './control-socket.ts'
-import { type Home, homeAt, logFile, makeHome } from './home.ts'
-import { mountingCommand } from './mount-check.ts'
+import { type Home, homeAt, logFile, makeHome } from '../cluster/host/home.ts'
+import { mountingCommand } from '../cluster/host/mount-check.ts'
 import { Region } from './region.ts'
 import { nameSettings } from './region-names.ts'
 import type { RegionStatus } from './region-status.ts'
@@ -148,7 +148,7 @@ export async function upDetached({ home, demo, nodeSettings, memoryMib }: UpOpti
 
 async function untilReady(home: Home): Promise<true> {
   const problems = await ask(home, 'ready', {})
-  if (problems.length > 0) throw new CliError(`${problems[0]}; the region is up: see ${home.logs}`)
+  if (problems.length > 0) throw new PlainError(`${problems[0]}; the region is up: see ${home.logs}`)
   return true
 }
 
@@ -182,5 +182,5 @@ async function startDetached({ home, demo, nodeSettings, memoryMib }: UpOptions)
     }
   }
   const said = readFileSync(path).subarray(before).toString('utf8').trim().split('\n').at(-1)
-  throw new CliError(said === undefined || said === '' ? `the region did not start: see ${path}` : said)
+  throw new PlainError(said === undefined || said === '' ? `the region did not start: see ${path}` : said)
 }

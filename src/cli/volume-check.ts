@@ -8,7 +8,7 @@ import { type Fleet, openFleet } from '../volume/tcp-fleet.ts'
 import { type CheckReport, checkVolume } from '../volume/volume-check.ts'
 import { findVolume } from './cluster-record.ts'
 import { ask } from './control-socket.ts'
-import type { Home } from './home.ts'
+import type { Home } from '../cluster/host/home.ts'
 
 /** Of each kind. */
 const PROBLEMS_SHOWN = 20

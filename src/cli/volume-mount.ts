@@ -11,11 +11,11 @@ import { RealDisk } from '../storage/real-disk.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { openFleet } from '../volume/tcp-fleet.ts'
 import type { VolumeView } from '../volume/volume-view.ts'
-import { CliError } from './cli-error.ts'
+import { PlainError } from '../cluster/plain-error.ts'
 import { findVolume } from './cluster-record.ts'
 import { ask } from './control-socket.ts'
-import type { Home } from './home.ts'
-import { type PastPoint, viewAt } from './past-point.ts'
+import type { Home } from '../cluster/host/home.ts'
+import { type PastPoint, viewAt } from '../cluster/past-point.ts'
 
 export interface MountCommand {
   /** Of a cluster, or the id of a volume. */
@@ -35,17 +35,17 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }
 
-/** @throws CliError unless it is an empty folder that nobody has mounted anything on */
+/** @throws PlainError unless it is an empty folder that nobody has mounted anything on */
 async function checkFolder(folder: string): Promise<void> {
   try {
     const place = placeOf(folder)
     await removeDeadMounts(place)
     if (mountsAt(place) === 0 && readdirSync(place).length === 0) return
   } catch (cause) {
-    if (cause instanceof MountError && cause.code === 'InUse') throw new CliError(cause.message, { cause })
-    throw new CliError(`${folder} is no folder to mount on: make it first`, { cause })
+    if (cause instanceof MountError && cause.code === 'InUse') throw new PlainError(cause.message, { cause })
+    throw new PlainError(`${folder} is no folder to mount on: make it first`, { cause })
   }
-  throw new CliError(`${folder} is not empty: choose another folder`)
+  throw new PlainError(`${folder} is not empty: choose another folder`)
 }
 
 /** Without a name from the beginning: it goes with this process, however that ends. */
@@ -73,7 +73,7 @@ function ended(mount: FuseMount, view: VolumeView): Promise<string | undefined> 
   return Promise.race([asked, expired(), unmounted])
 }
 
-/** Serves the files until it is told to end. @throws CliError, with nothing mounted */
+/** Serves the files until it is told to end. @throws PlainError, with nothing mounted */
 export async function mountVolume(home: Home, { name, folder, at, overlay }: MountCommand): Promise<void> {
   // Asked first, for its clear word when nothing runs.
   await ask(home, 'status', {})
@@ -102,12 +102,12 @@ interface Served {
 async function serve(view: VolumeView, place: string, { name, scratch }: Served): Promise<void> {
   const files = await attachPast(view, scratch).catch((cause: unknown) => {
     if (!(cause instanceof FsError) || cause.code !== 'EINVAL') throw cause
-    throw new CliError(`${name} has no files yet at LSN ${view.readPoint}: choose a later one`, { cause })
+    throw new PlainError(`${name} has no files yet at LSN ${view.readPoint}: choose a later one`, { cause })
   })
   const mount = await mountFiles(place, files)
   const how = scratch === undefined ? 'read-only' : 'what is changed here is gone with it'
   print(`${name} at LSN ${view.readPoint} is at ${place}, ${how}; Ctrl-C takes it away`)
   const why = await ended(mount, view)
   await mount.unmount()
-  if (why !== undefined) throw new CliError(why)
+  if (why !== undefined) throw new PlainError(why)
 }

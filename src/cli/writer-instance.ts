@@ -11,15 +11,15 @@ import { type InstanceReport, NO_REPLACEMENTS, parseReport } from '../instance/i
 import { STATUS_FENCED } from '../instance/server-report.ts'
 import { SERVER_MEMORY_MIB, writeSettings } from '../instance/settings-file.ts'
 import { volumeName } from '../protocol/lsn.ts'
-import { CliError } from './cli-error.ts'
+import { PlainError } from '../cluster/plain-error.ts'
 import type { ClusterRecord } from './cluster-record.ts'
-import { type Home, instanceFolder, logFile, mountFolder, passwordFile } from './home.ts'
-import type { MountingCommand } from './mount-check.ts'
-import { endAll } from './process-identity.ts'
-import type { ProcessList } from './process-list.ts'
-import { writeServerCertificate } from './region-authority.ts'
+import { type Home, instanceFolder, logFile, mountFolder, passwordFile } from '../cluster/host/home.ts'
+import type { MountingCommand } from '../cluster/host/mount-check.ts'
+import { endAll } from '../cluster/host/process-identity.ts'
+import type { ProcessList } from '../cluster/host/process-list.ts'
+import { writeServerCertificate } from '../cluster/authority.ts'
 import type { ClusterStatus, EndpointStatus, InstanceStatus } from './region-status.ts'
-import { type NextStart, SupervisedProcess } from './supervised-process.ts'
+import { type NextStart, SupervisedProcess } from '../cluster/host/supervised-process.ts'
 
 const PROGRAM = join(import.meta.dirname, '..', 'instance', 'instance-main.ts')
 /** Longer than an instance gives itself. */
@@ -192,7 +192,7 @@ export class WriterInstance {
   /**
    * Replaces the server of its files under the engine, by the code as it is now.
    * @returns for how long clients had to wait
-   * @throws CliError when it goes on with the old one, or the instance ended
+   * @throws PlainError when it goes on with the old one, or the instance ended
    */
   replaceServer(): Promise<number> {
     const replaced = this.#replacing.then(() => this.#replaceServer())
@@ -205,16 +205,16 @@ export class WriterInstance {
 
   async #replaceServer(): Promise<number> {
     const { name } = this.cluster.writer
-    if (!this.isAvailable) throw new CliError(`instance ${name} is ${this.#stateName}: try again when it is available`)
+    if (!this.isAvailable) throw new PlainError(`instance ${name} is ${this.#stateName}: try again when it is available`)
     const { pid } = this.#process
     const before = this.#report?.replacements.count ?? 0
     this.#process.signal('SIGUSR2')
     for (;;) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
-      if (this.#process.pid !== pid) throw new CliError(`instance ${name} ended meanwhile: see borealis status`)
+      if (this.#process.pid !== pid) throw new PlainError(`instance ${name} ended meanwhile: see borealis status`)
       const { count, problem, pauseMs } = this.#report?.replacements ?? NO_REPLACEMENTS
       if (count === before) continue
-      if (problem !== null) throw new CliError(`instance ${name} goes on as it was: ${problem}`)
+      if (problem !== null) throw new PlainError(`instance ${name} goes on as it was: ${problem}`)
       return pauseMs ?? 0
     }
   }

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { CliError } from './cli-error.ts'
+import { PlainError } from '../plain-error.ts'
 
 export interface Home {
   readonly root: string
@@ -53,7 +53,7 @@ export function ourHome(): Home {
 
 export function makeHome(home: Home): void {
   if (Buffer.byteLength(home.socket) > SOCKET_PATH_BYTES_MAX)
-    throw new CliError(`${home.root} is too long a path for sockets in it: choose a shorter BOREALIS_HOME`)
+    throw new PlainError(`${home.root} is too long a path for sockets in it: choose a shorter BOREALIS_HOME`)
   try {
     mkdirSync(home.root, { recursive: true, mode: 0o755 })
     mkdirSync(home.instances, { recursive: true, mode: 0o711 })
@@ -61,7 +61,7 @@ export function makeHome(home: Home): void {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
     }
   } catch (cause) {
-    throw new CliError(`${home.root} cannot be made: choose another BOREALIS_HOME`, { cause })
+    throw new PlainError(`${home.root} cannot be made: choose another BOREALIS_HOME`, { cause })
   }
 }
 

@@ -4,7 +4,7 @@ import { VolumeError } from '../protocol/errors.ts'
 import { type Lsn, lsn, type VolumeId } from '../protocol/lsn.ts'
 import type { VolumeView } from '../volume/volume-view.ts'
 import type { Volumes } from '../volume/volumes.ts'
-import { CliError, UsageError } from './cli-error.ts'
+import { PlainError, UsageError } from './plain-error.ts'
 
 export type PastPoint = { readonly lsn: Lsn } | { readonly timeMs: number }
 
@@ -34,7 +34,7 @@ async function volumeWith(volumes: Volumes, id: VolumeId, at: Lsn): Promise<Ance
 async function placeOf(volumes: Volumes, id: VolumeId, point: PastPoint | undefined): Promise<Ancestor> {
   if (point === undefined) return { volume: id, lsn: await volumes.head(id) }
   if ('lsn' in point) return volumeWith(volumes, id, point.lsn)
-  if (point.timeMs > Date.now()) throw new CliError(`${timeText(point.timeMs)} is in the future: choose a time before`)
+  if (point.timeMs > Date.now()) throw new PlainError(`${timeText(point.timeMs)} is in the future: choose a time before`)
   return volumes.lsnAt(id, point.timeMs)
 }
 
@@ -44,7 +44,7 @@ const pointText = (point: PastPoint): string => ('lsn' in point ? `LSN ${point.l
 
 /**
  * A view of a cluster's volume at a point, or at its head. While it is open nobody collects what it shows.
- * @throws CliError when there is nothing to be seen there, not yet or not any more
+ * @throws PlainError when there is nothing to be seen there, not yet or not any more
  */
 export async function viewAt(
   volumes: Volumes,
@@ -57,13 +57,13 @@ export async function viewAt(
   } catch (error) {
     if (!(error instanceof VolumeError) || point === undefined) throw error
     if (error.code === 'ReadPointAhead')
-      throw new CliError(`${pointText(point)} is in the future of ${name}, which is at ${await volumes.head(volume)}`, {
+      throw new PlainError(`${pointText(point)} is in the future of ${name}, which is at ${await volumes.head(volume)}`, {
         cause: error,
       })
     if (error.code === 'ReadPointTooOld') {
       const { cutoff } = await volumes.get(volume)
       const kept = cutoff === 0 ? 'a later one' : `one from LSN ${cutoff} on`
-      throw new CliError(`${pointText(point)} is before what is kept of ${name}: choose ${kept}`, { cause: error })
+      throw new PlainError(`${pointText(point)} is before what is kept of ${name}: choose ${kept}`, { cause: error })
     }
     throw error
   }

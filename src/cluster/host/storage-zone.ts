@@ -1,9 +1,9 @@
 /** A zone: one process with two storage nodes, on ports that are theirs for life. */
 import { join } from 'node:path'
-import { nodeId } from '../protocol/lsn.ts'
-import { fleetNodes, registerNode } from '../volume/fleet-nodes.ts'
-import type { Registry } from '../volume/registry.ts'
-import { CliError } from './cli-error.ts'
+import { nodeId } from '../../protocol/lsn.ts'
+import { fleetNodes, registerNode } from '../../volume/fleet-nodes.ts'
+import type { Registry } from '../../volume/registry.ts'
+import { PlainError } from '../plain-error.ts'
 import { freeNodePort, isFree } from './free-address.ts'
 import { type Home, logFile } from './home.ts'
 import type { ProcessList } from './process-list.ts'
@@ -87,7 +87,7 @@ export class StorageZone {
     for (const name of this.#names) {
       const port = this.#port(name)
       if (!(await isFree(HOST, port)))
-        throw new CliError(`port ${port} of storage node ${name} is in use: end the program that listens there`)
+        throw new PlainError(`port ${port} of storage node ${name} is in use: end the program that listens there`)
       args.push('--node', `${name}=${join(this.#place.home.zones, this.zone, name)}:${port}`)
     }
     for (const setting of this.#place.settings) args.push('--set', setting)

@@ -1,7 +1,7 @@
 /** Addresses and ports that nobody listens on. */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { CliError } from './cli-error.ts'
+import { PlainError } from '../plain-error.ts'
 
 export function isFree(host: string, port: number): Promise<boolean> {
   const server = createServer()
@@ -26,7 +26,7 @@ export async function freeNodePort(taken: ReadonlySet<number>): Promise<number> 
     const port = NODE_PORT_MIN + Math.floor(Math.random() * (Number(low) - NODE_PORT_MIN))
     if (!taken.has(port) && (await isFree('127.0.0.1', port))) return port
   }
-  throw new CliError('no port is free for a storage node: end what listens on this machine')
+  throw new PlainError('no port is free for a storage node: end what listens on this machine')
 }
 
 /** Loopback addresses need no setting up; each instance has one, so that all can have PostgreSQL's port. */
@@ -50,5 +50,5 @@ export async function freeEngineAddress(taken: ReadonlySet<string>): Promise<Eng
   for (const port of ENGINE_PORTS) {
     for (const address of addresses) if (await isFree(address, port)) return { address, port }
   }
-  throw new CliError('no address is free for an instance: end what listens on 127.20.0.0/24')
+  throw new PlainError('no address is free for an instance: end what listens on 127.20.0.0/24')
 }

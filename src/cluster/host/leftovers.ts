@@ -1,7 +1,7 @@
 /** What a supervisor or an instance that was killed left behind: processes, and mounts that nobody serves. */
 import { existsSync, readdirSync } from 'node:fs'
-import { mountsAt, placeOf, unmountHere } from '../fuse/real-mount.ts'
-import { endProcessesIn } from '../instance/left-processes.ts'
+import { mountsAt, placeOf, unmountHere } from '../../fuse/real-mount.ts'
+import { endProcessesIn } from '../../instance/left-processes.ts'
 import { type Home, mountFolder } from './home.ts'
 import { endAll } from './process-identity.ts'
 import { ProcessList } from './process-list.ts'

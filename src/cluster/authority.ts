@@ -1,7 +1,7 @@
 /** The region's authority for TLS: made once, its key private, its certificate for everybody. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { type Certified, createAuthority, issueServer } from '../engine/certificates.ts'
-import type { Home } from './home.ts'
+import type { Home } from './host/home.ts'
 
 const AUTHORITY_DAYS = 3650
 /** Clients refuse more than 825 (Apple's rule, which others follow). A new one is made at every start. */

@@ -9,13 +9,17 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, renameSync, statSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { CrashBudget } from '../instance/crash-budget.ts'
+import { CrashBudget } from '../../instance/crash-budget.ts'
+import { endAll, isAlive, type ProcessIdentity } from './process-identity.ts'
+import { openLog } from './process-log.ts'
 
 export type ProcessState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'given-up'
 
 export interface ProcessOptions {
+  /** One that runs already, left by a supervisor that was killed: it is watched instead of started. */
+  readonly adopt?: () => ProcessIdentity | undefined
   /** Found anew for each start. */
   readonly command: () => Promise<readonly [program: string, ...args: string[]]>
   readonly log: string
@@ -30,23 +34,15 @@ export interface ProcessOptions {
 /** Later and later; not before so many milliseconds; or not at all. */
 export type NextStart = 'later' | 'never' | number
 
-/** The one before is kept. */
-const LOG_BYTES_MAX = 16 << 20
-
-function openLog(path: string): number {
-  try {
-    if (statSync(path).size > LOG_BYTES_MAX) renameSync(path, `${path}.1`)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
-  return openSync(path, 'a', 0o600)
-}
+/** Of one that is not our child. */
+const WATCH_MS = 100
 
 export class SupervisedProcess {
   readonly #options: ProcessOptions
   readonly #budget = new CrashBudget(Number.POSITIVE_INFINITY)
   #state: ProcessState = 'stopped'
   #child: ChildProcess | undefined
+  #adopted: ProcessIdentity | undefined
   #timer: NodeJS.Timeout | undefined
   #starting: Promise<void> = Promise.resolve()
 
@@ -59,7 +55,7 @@ export class SupervisedProcess {
   }
 
   get pid(): number | undefined {
-    return this.#child?.pid
+    return this.#child?.pid ?? this.#adopted?.pid
   }
 
   start(): void {
@@ -70,6 +66,8 @@ export class SupervisedProcess {
   }
 
   async #start(): Promise<void> {
+    const running = this.#options.adopt?.()
+    if (running !== undefined && isAlive(running)) return this.#watch(running)
     const [program, ...args] = await this.#options.command()
     if (this.#state !== 'starting') return
     const log = openLog(this.#options.log)
@@ -94,6 +92,17 @@ export class SupervisedProcess {
     if (this.#state !== 'starting') child.kill('SIGTERM')
   }
 
+  #watch(running: ProcessIdentity): void {
+    this.#adopted = running
+    this.#options.onStart(running.pid)
+    const timer = setInterval(() => {
+      if (isAlive(running)) return
+      clearInterval(timer)
+      this.#adopted = undefined
+      this.#ended(null, 'it ended')
+    }, WATCH_MS).unref()
+  }
+
   /** To be called when it says that it is ready. */
   ready(): void {
     if (this.#state === 'starting') this.#state = 'running'
@@ -113,6 +122,7 @@ export class SupervisedProcess {
   }
 
   signal(name: NodeJS.Signals): void {
+    if (this.#adopted !== undefined && isAlive(this.#adopted)) process.kill(this.#adopted.pid, name)
     this.#child?.kill(name)
   }
 
@@ -121,6 +131,7 @@ export class SupervisedProcess {
     clearTimeout(this.#timer)
     this.#state = 'stopping'
     await this.#starting
+    if (this.#adopted !== undefined) await endAll([this.#adopted], msMax)
     const child = this.#child
     if (child !== undefined) {
       const closed = once(child, 'close')

@@ -1,0 +1,569 @@
+/**
+ * The control plane of a region: what is wanted, in SQLite; what is seen, from the hosts; and one loop for each cluster
+ * that makes the one like the other. A command changes what is wanted, in one transaction, and wakes the loop.
+ */
+import type { DatabaseSync } from 'node:sqlite'
+import { accountId, migrateAccount } from './account.ts'
+import { decided, nextRun } from './cluster-decisions.ts'
+import { ClusterLoop } from './cluster-loop.ts'
+import type { Decision } from './cluster-plan.ts'
+import type { BranchPoint, ClusterRecord, EndpointRecord, InstanceRecord, StartReason } from './cluster-records.ts'
+import {
+  type EndpointNames,
+  clusterStatus,
+  clusterView,
+  endpointView,
+  instanceStatus,
+  instanceView,
+  isAvailable,
+  type Seen,
+} from './cluster-views.ts'
+import {
+  type Cluster,
+  type ClusterChange,
+  type ClusterSpec,
+  ControlPlaneError,
+  type ControlPlane,
+  type ControlPlaneErrorCode,
+  type CustomEndpoint,
+  type Instance,
+  type InstanceChange,
+  type InstanceSpec,
+  type LogFile,
+} from './control-plane.ts'
+import type { ControlStore } from './control-store.ts'
+import type { HostAgent, InstanceOrder } from './host-agent.ts'
+import { newResourceId } from './resource-id.ts'
+import type { VolumeId } from '../protocol/lsn.ts'
+
+export interface RegionControlOptions {
+  readonly store: ControlStore
+  readonly agent: HostAgent
+  readonly region: string
+  readonly hash: string
+  readonly zones: readonly string[]
+  readonly names: EndpointNames
+  newVolumeId(): VolumeId
+  newPassword(): string
+  /** A loopback address that nobody has. */
+  newAddress(taken: ReadonlySet<string>): string
+  makeVolume(cluster: ClusterRecord): Promise<void>
+  removeVolume(cluster: ClusterRecord): Promise<void>
+  order(cluster: ClusterRecord, instance: InstanceRecord): Promise<InstanceOrder>
+  certificateUntilMs(instance: InstanceRecord): number | null
+  storageAnswers(): boolean
+  isPlaceTaken(error: unknown): boolean
+  onDecision(cluster: ClusterRecord, decision: Decision): void
+  /** Something that people may see has changed. */
+  onChange(): void
+  complain(what: string, error: unknown): void
+}
+
+const CLUSTERS_MAX = 40
+const INSTANCES_MAX = 40
+/** One writer and fifteen readers. */
+const CLUSTER_INSTANCES_MAX = 16
+const CUSTOM_ENDPOINTS_MAX = 5
+/** Of what may be asked for at once. */
+const LOG_FOLDER = 'error/'
+
+function no(code: ControlPlaneErrorCode, message: string): never {
+  throw new ControlPlaneError(code, message)
+}
+
+export class RegionControl implements ControlPlane {
+  readonly region: string
+  readonly account: string
+  readonly hash: string
+  readonly zones: readonly string[]
+  readonly database: DatabaseSync
+  readonly #options: RegionControlOptions
+  readonly #store: ControlStore
+  readonly #agent: HostAgent
+  readonly #loops = new Map<string, ClusterLoop>()
+  #waiting: (() => void)[] = []
+  #isRunning = false
+
+  constructor(options: RegionControlOptions) {
+    this.#options = options
+    this.#store = options.store
+    this.#agent = options.agent
+    this.region = options.region
+    this.hash = options.hash
+    this.zones = options.zones
+    this.database = options.store.database
+    migrateAccount(this.database, Date.now())
+    this.account = accountId(this.database)
+    this.#agent.onChange((name) => {
+      const cluster = this.#store.instance(name)?.cluster
+      if (cluster !== undefined) this.#loops.get(cluster)?.wake()
+      this.#changed()
+    })
+  }
+
+  get store(): ControlStore {
+    return this.#store
+  }
+
+  get seen(): Seen {
+    return this.#agent.seen()
+  }
+
+  // -------------------------------------------------------------- loops
+
+  start(): void {
+    this.#isRunning = true
+    for (const { name } of this.#store.clusters()) this.#loop(name)
+  }
+
+  #loop(name: string): void {
+    if (!this.#isRunning || this.#loops.has(name)) return
+    const { store, agent } = this.#options
+    const loop = new ClusterLoop(name, {
+      store,
+      agent,
+      makeVolume: (cluster) => this.#options.makeVolume(cluster),
+      removeVolume: (cluster) => this.#options.removeVolume(cluster),
+      order: (cluster, instance) => this.#options.order(cluster, instance),
+      moved: (instance) => ({ ...instance, address: this.#newAddress() }),
+      storageAnswers: () => this.#options.storageAnswers(),
+      isPlaceTaken: (error) => this.#options.isPlaceTaken(error),
+      onDecision: (cluster, decision) => {
+        this.#options.onDecision(cluster, decision)
+        this.#changed()
+      },
+      complain: (what, error) => {
+        this.#options.complain(what, error)
+        this.#changed()
+      },
+    })
+    this.#loops.set(name, loop)
+    loop.start()
+  }
+
+  /** No loop does anything any more; instances go on as they are. */
+  async stop(): Promise<void> {
+    this.#isRunning = false
+    await Promise.all([...this.#loops.values()].map((loop) => loop.stop()))
+    this.#loops.clear()
+  }
+
+  #newAddress(): string {
+    return this.#options.newAddress(this.#store.addresses())
+  }
+
+  #changed(): void {
+    for (const [name, loop] of this.#loops) {
+      if (this.#store.cluster(name) !== undefined) continue
+      this.#loops.delete(name)
+      void loop.stop()
+    }
+    this.#options.onChange()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+
+  #wake(cluster: string): void {
+    this.#loop(cluster)
+    this.#loops.get(cluster)?.wake()
+    this.#changed()
+  }
+
+  /** Resolves when something may have changed. */
+  change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  transaction<T>(body: () => T): T {
+    return this.#store.transaction(body)
+  }
+
+  // -------------------------------------------------------------- reading
+
+  #view(cluster: ClusterRecord): Cluster {
+    return clusterView(cluster, this.#store.instancesOf(cluster.name), this.seen, {
+      names: this.#options.names,
+      zones: this.zones,
+    })
+  }
+
+  clusters(): readonly Cluster[] {
+    return this.#store.clusters().map((each) => this.#view(each))
+  }
+
+  cluster(name: string): Cluster | undefined {
+    const record = this.#store.cluster(name)
+    return record && this.#view(record)
+  }
+
+  #instanceView(instance: InstanceRecord): Instance {
+    const cluster = this.#store.cluster(instance.cluster) as ClusterRecord
+    return instanceView(cluster, instance, this.seen, {
+      names: this.#options.names,
+      certificateUntilMs: this.#options.certificateUntilMs(instance),
+    })
+  }
+
+  instances(): readonly Instance[] {
+    return this.#store.instances().map((each) => this.#instanceView(each))
+  }
+
+  instancesOf(cluster: string): readonly Instance[] {
+    return this.#store.instancesOf(cluster).map((each) => this.#instanceView(each))
+  }
+
+  instance(name: string): Instance | undefined {
+    const record = this.#store.instance(name)
+    return record && this.#instanceView(record)
+  }
+
+  customEndpoints(): readonly CustomEndpoint[] {
+    return this.#store.endpoints().map((each) => endpointView(each, this.#options.names))
+  }
+
+  customEndpoint(name: string): CustomEndpoint | undefined {
+    const record = this.#store.endpoint(name)
+    return record && endpointView(record, this.#options.names)
+  }
+
+  // -------------------------------------------------------------- clusters
+
+  #find(name: string): ClusterRecord {
+    return this.#store.cluster(name) ?? no('ClusterNotFound', `DBCluster ${name} not found.`)
+  }
+
+  /** One that may be changed now. */
+  #ready(name: string, allowed: readonly string[] = ['available']): ClusterRecord {
+    const record = this.#find(name)
+    const status = clusterStatus(record, this.#store.instancesOf(name), this.seen)
+    return allowed.includes(status)
+      ? record
+      : no('ClusterState', `DB cluster ${name} is not in ${allowed.join(' or ')} state: it is ${status}.`)
+  }
+
+  createCluster(spec: ClusterSpec): Cluster {
+    return this.createFrom(spec, null)
+  }
+
+  /** @param branchOf whose data it begins with; null: none */
+  createFrom(spec: ClusterSpec, branchOf: BranchPoint | null): Cluster {
+    const { name, engineVersion, masterUser, masterPassword, databaseName, settings } = spec
+    if (this.#store.cluster(name) !== undefined) no('ClusterExists', `DB Cluster ${name} already exists.`)
+    if (this.#store.clusters().length >= CLUSTERS_MAX) no('ClusterQuota', `There are ${CLUSTERS_MAX} DB clusters.`)
+    const record: ClusterRecord = {
+      name,
+      resourceId: newResourceId('cluster'),
+      createdMs: Date.now(),
+      engineVersion,
+      masterUser,
+      masterPassword,
+      replicationPassword: this.#options.newPassword(),
+      databaseName,
+      settings,
+      pending: {},
+      volume: this.#options.newVolumeId(),
+      branchOf,
+      stage: 'creating',
+      hasData: branchOf !== null,
+      wanted: 'running',
+      stoppedMs: null,
+      writer: null,
+      term: 0,
+      failover: null,
+      readerAddress: this.#newAddress(),
+    }
+    this.#store.putCluster(record)
+    this.#wake(name)
+    return this.#view(record)
+  }
+
+  modifyCluster(name: string, change: ClusterChange, applyImmediately: boolean): Cluster {
+    const record = this.#ready(name, ['available', 'stopped'])
+    const { newName, engineVersion, masterPassword, ...settings } = change
+    if (newName !== undefined && newName !== name && this.#store.cluster(newName) !== undefined)
+      no('ClusterExists', `DB Cluster ${newName} already exists.`)
+    const { port, iamAuthentication, backupRetentionDays, ...atOnce } = settings
+    const waiting = {
+      ...(engineVersion === undefined || engineVersion === record.engineVersion ? {} : { engineVersion }),
+      ...(port === undefined || port === record.settings.port ? {} : { port }),
+      ...(iamAuthentication === undefined ? {} : { iamAuthentication }),
+      ...(backupRetentionDays === undefined ? {} : { backupRetentionDays }),
+    }
+    return this.transaction(() => {
+      const now: ClusterRecord = {
+        ...record,
+        settings: { ...record.settings, ...atOnce },
+        ...(masterPassword === undefined ? {} : { masterPassword }),
+        pending: applyImmediately ? record.pending : { ...record.pending, ...waiting },
+      }
+      this.#store.putCluster(now)
+      if (applyImmediately) this.#apply(now, waiting)
+      if (masterPassword !== undefined) this.#tellPassword(now)
+      if (newName !== undefined && newName !== name) this.#rename(name, newName)
+      const after = this.#find(newName ?? name)
+      this.#wake(after.name)
+      return this.#view(after)
+    })
+  }
+
+  /** What was pending, or could have been: some of it takes other runs of all instances. */
+  #apply(record: ClusterRecord, { engineVersion, ...settings }: ClusterRecord['pending']): void {
+    const { masterPassword: _, ...rest } = settings
+    this.#store.putCluster({
+      ...record,
+      engineVersion: engineVersion ?? record.engineVersion,
+      settings: { ...record.settings, ...rest },
+      pending: {},
+    })
+    if (engineVersion === undefined && settings.port === undefined) return
+    for (const each of this.#store.instancesOf(record.name)) this.#store.putInstance(nextRun(each, 'modified', 'stop'))
+  }
+
+  #tellPassword({ writer, masterUser, masterPassword }: ClusterRecord): void {
+    if (writer !== null) this.#agent.tell(writer, { do: 'login', login: { name: masterUser, password: masterPassword } })
+  }
+
+  #rename(name: string, newName: string): void {
+    const loop = this.#loops.get(name)
+    this.#loops.delete(name)
+    void loop?.stop()
+    this.#store.renameCluster(name, newName)
+  }
+
+  deleteCluster(name: string): Cluster {
+    const record = this.#find(name)
+    if (record.settings.deletionProtection)
+      no('DeletionProtected', 'Cannot delete protected Cluster, please disable deletion protection and try again.')
+    if (record.stage === 'deleting') no('ClusterState', `DB cluster ${name} is being deleted already.`)
+    const instances = this.#store.instancesOf(name)
+    if (instances.some(({ stage }) => stage !== 'deleting'))
+      no('ClusterState', 'Cluster cannot be deleted, it still contains DB instances in non-deleting state.')
+    const now = this.#store.putCluster({ ...record, stage: 'deleting' })
+    this.#wake(name)
+    return this.#view(now)
+  }
+
+  startCluster(name: string): Cluster {
+    const record = this.#ready(name, ['stopped'])
+    return this.transaction(() => {
+      const now = this.#store.putCluster({ ...record, wanted: 'running', stoppedMs: null })
+      for (const each of this.#store.instancesOf(name)) this.#store.putInstance(nextRun(each, 'started', 'kill'))
+      this.#wake(name)
+      return this.#view(now)
+    })
+  }
+
+  stopCluster(name: string): Cluster {
+    const record = this.#ready(name)
+    const now = this.#store.putCluster({ ...record, wanted: 'stopped', stoppedMs: Date.now() })
+    this.#wake(name)
+    return this.#view(now)
+  }
+
+  failoverCluster(name: string, target: string | null): Cluster {
+    const record = this.#ready(name)
+    const instances = this.#store.instancesOf(name)
+    const readers = instances.filter((each) => each.name !== record.writer && isAvailable(each, this.seen))
+    const to = target === null ? this.promotion(record, readers) : instances.find((each) => each.name === target)
+    if (to === undefined && target !== null) no('InstanceNotFound', `DBInstance ${target} not found.`)
+    if (to === undefined) no('ClusterState', `DB cluster ${name} has no reader that could be promoted.`)
+    if (to.name === record.writer) no('InstanceState', `DB instance ${to.name} is the writer already.`)
+    if (!readers.includes(to)) no('InstanceState', `DB instance ${to.name} is not available.`)
+    return this.#view(this.#failover(record, instances, to.name, 'it was asked for'))
+  }
+
+  promotion(_record: ClusterRecord, readers: readonly InstanceRecord[]): InstanceRecord | undefined {
+    return [...readers].sort((a, b) => a.settings.promotionTier - b.settings.promotionTier)[0]
+  }
+
+  #failover(cluster: ClusterRecord, instances: readonly InstanceRecord[], to: string, why: string): ClusterRecord {
+    const decision: Decision = { kind: 'failover', to, why }
+    const now = decided({ cluster, instances }, decision, Date.now())
+    this.transaction(() => {
+      this.#store.putCluster(now.cluster)
+      for (const each of now.instances) this.#store.putInstance(each)
+    })
+    this.#options.onDecision(now.cluster, decision)
+    this.#wake(cluster.name)
+    return now.cluster
+  }
+
+  // -------------------------------------------------------------- instances
+
+  #findInstance(name: string): InstanceRecord {
+    return this.#store.instance(name) ?? no('InstanceNotFound', `DBInstance ${name} not found.`)
+  }
+
+  #readyInstance(name: string): InstanceRecord {
+    const instance = this.#findInstance(name)
+    const status = instanceStatus(this.#find(instance.cluster), instance, this.seen)
+    return status === 'available'
+      ? instance
+      : no('InstanceState', `DB instance ${name} is not in available state: it is ${status}.`)
+  }
+
+  createInstance({ name, cluster, zone, settings }: InstanceSpec): Instance {
+    const record = this.#ready(cluster, ['available', 'creating', 'failing-over'])
+    if (this.#store.instance(name) !== undefined) no('InstanceExists', `DB instance ${name} already exists.`)
+    const others = this.#store.instancesOf(cluster)
+    if (others.length >= CLUSTER_INSTANCES_MAX)
+      no('InstanceQuota', `DB cluster ${cluster} has ${CLUSTER_INSTANCES_MAX} DB instances.`)
+    if (this.#store.instances().length >= INSTANCES_MAX * CLUSTERS_MAX) no('InstanceQuota', 'There are too many DB instances.')
+    const instance: InstanceRecord = {
+      name,
+      resourceId: newResourceId('db'),
+      cluster,
+      createdMs: Date.now(),
+      zone: zone ?? this.#emptiestZone(others),
+      address: this.#newAddress(),
+      settings,
+      pending: {},
+      stage: 'live',
+      run: 1,
+      reason: 'created',
+      ending: 'kill',
+      wasAvailable: false,
+    }
+    return this.transaction(() => {
+      this.#store.putInstance(instance)
+      // Others are on their way to it, and the first is the writer.
+      if (record.writer === null) this.#store.putCluster({ ...record, writer: name, term: record.term + 1 })
+      this.#wake(cluster)
+      return this.#instanceView(instance)
+    })
+  }
+
+  #emptiestZone(instances: readonly InstanceRecord[]): string {
+    const count = (zone: string): number => instances.filter((each) => each.zone === zone).length
+    const [first = '', ...rest] = this.zones
+    return rest.reduce((best, zone) => (count(zone) < count(best) ? zone : best), first)
+  }
+
+  modifyInstance(name: string, change: InstanceChange, applyImmediately: boolean): Instance {
+    const instance = this.#readyInstance(name)
+    const { newName, instanceClass, caIdentifier, ...atOnce } = change
+    if (newName !== undefined && newName !== name)
+      no('InstanceState', `DB instance ${name} cannot be renamed: make another one and delete it.`)
+    const waiting = {
+      ...(instanceClass === undefined || instanceClass === instance.settings.instanceClass ? {} : { instanceClass }),
+      ...(caIdentifier === undefined || caIdentifier === instance.settings.caIdentifier ? {} : { caIdentifier }),
+    }
+    const settings = { ...instance.settings, ...atOnce, ...(applyImmediately ? waiting : {}) }
+    const pending = applyImmediately ? {} : { ...instance.pending, ...waiting }
+    const isRestarted = applyImmediately && Object.keys(waiting).length > 0
+    const now = { ...instance, settings, pending }
+    const stored = this.#store.putInstance(isRestarted ? nextRun(now, 'modified', 'stop') : now)
+    this.#wake(instance.cluster)
+    return this.#instanceView(stored)
+  }
+
+  deleteInstance(name: string): Instance {
+    const instance = this.#findInstance(name)
+    if (instance.stage === 'deleting') no('InstanceState', `DB instance ${name} is being deleted already.`)
+    const now = this.#store.putInstance({ ...instance, stage: 'deleting' })
+    this.#wake(instance.cluster)
+    return this.#instanceView(now)
+  }
+
+  rebootInstance(name: string, failover: boolean): Instance {
+    const instance = this.#readyInstance(name)
+    const cluster = this.#find(instance.cluster)
+    if (failover && cluster.writer === name) this.failoverCluster(cluster.name, null)
+    else this.again(name, 'rebooted')
+    return this.#instanceView(this.#findInstance(name))
+  }
+
+  /** Another run of an instance, in order. */
+  again(name: string, reason: StartReason): void {
+    const instance = this.#findInstance(name)
+    this.#store.putInstance(nextRun({ ...instance, settings: { ...instance.settings, ...instance.pending }, pending: {} }, reason, 'stop'))
+    this.#wake(instance.cluster)
+  }
+
+  // -------------------------------------------------------------- custom endpoints
+
+  #findEndpoint(name: string): EndpointRecord {
+    return this.#store.endpoint(name) ?? no('EndpointNotFound', `DB cluster endpoint ${name} not found.`)
+  }
+
+  #checkMembers(cluster: string, names: readonly string[]): void {
+    for (const name of names)
+      if (this.#store.instance(name)?.cluster !== cluster) no('InstanceNotFound', `DBInstance ${name} not found.`)
+  }
+
+  createCustomEndpoint(
+    spec: Pick<CustomEndpoint, 'name' | 'cluster' | 'type' | 'staticMembers' | 'excludedMembers'>,
+  ): CustomEndpoint {
+    const { name, cluster, staticMembers, excludedMembers } = spec
+    this.#ready(cluster)
+    if (this.#store.endpoint(name) !== undefined) no('EndpointExists', `DB cluster endpoint ${name} already exists.`)
+    if (this.#store.endpointsOf(cluster).length >= CUSTOM_ENDPOINTS_MAX)
+      no('EndpointQuota', `DB cluster ${cluster} has ${CUSTOM_ENDPOINTS_MAX} custom endpoints.`)
+    this.#checkMembers(cluster, [...staticMembers, ...excludedMembers])
+    const record = { ...spec, resourceId: newResourceId('cluster-endpoint'), createdMs: Date.now(), address: this.#newAddress() }
+    this.#store.putEndpoint(record)
+    this.#wake(cluster)
+    void this.#reconfigure(cluster)
+    return endpointView(record, this.#options.names)
+  }
+
+  modifyCustomEndpoint(
+    name: string,
+    change: Partial<Pick<CustomEndpoint, 'type' | 'staticMembers' | 'excludedMembers'>>,
+  ): CustomEndpoint {
+    const record = this.#findEndpoint(name)
+    this.#checkMembers(record.cluster, [...(change.staticMembers ?? []), ...(change.excludedMembers ?? [])])
+    const now = this.#store.putEndpoint({ ...record, ...change })
+    this.#wake(record.cluster)
+    return endpointView(now, this.#options.names)
+  }
+
+  deleteCustomEndpoint(name: string): CustomEndpoint {
+    const record = this.#findEndpoint(name)
+    this.#store.removeEndpoint(name)
+    this.#wake(record.cluster)
+    return { ...endpointView(record, this.#options.names), status: 'deleting' }
+  }
+
+  /** Their certificates have all names of the cluster, and their parameters may have changed. */
+  async #reconfigure(cluster: string): Promise<void> {
+    const record = this.#store.cluster(cluster)
+    if (record === undefined) return
+    for (const instance of this.#store.instancesOf(cluster)) {
+      try {
+        const { certificate, key, parameters } = await this.#options.order(record, instance)
+        this.#agent.tell(instance.name, { do: 'configure', certificate, key, parameters })
+      } catch (error) {
+        this.#options.complain(`instance ${instance.name}: its configuration`, error)
+      }
+    }
+  }
+
+  parameterGroupChanged(kind: 'cluster' | 'instance', group: string, _needsReboot: boolean): void {
+    const concerned = this.#store
+      .clusters()
+      .filter(({ name, settings }) =>
+        kind === 'cluster'
+          ? settings.parameterGroup === group
+          : this.#store.instancesOf(name).some((each) => each.settings.parameterGroup === group),
+      )
+    for (const { name } of concerned) void this.#reconfigure(name)
+  }
+
+  // -------------------------------------------------------------- logs
+
+  async logFiles(instance: string): Promise<readonly LogFile[]> {
+    this.#findInstance(instance)
+    const files = await this.#agent.logFiles(instance)
+    return files.map((each) => ({ ...each, name: LOG_FOLDER + each.name }))
+  }
+
+  async readLogFile(instance: string, name: string, offset: number, length: number): Promise<Uint8Array> {
+    this.#findInstance(instance)
+    const bytes = name.startsWith(LOG_FOLDER)
+      ? await this.#agent.readLogFile(instance, name.slice(LOG_FOLDER.length), offset, length)
+      : undefined
+    return bytes ?? no('LogFileNotFound', `DBLog File: ${name}, is not found on the DB instance`)
+  }
+}
