@@ -22,23 +22,25 @@ function authorityOf(home: Home): Certified {
   return { certificate: readFileSync(home.authorityCertificate, 'utf8'), key: readFileSync(home.authorityKey, 'utf8') }
 }
 
-export interface CertificateFiles {
-  readonly certificate: string
-  readonly key: string
-}
+/** Signs certificates for this region's servers. */
+export class Authority {
+  readonly #certified: Certified
 
-/**
- * Makes a new certificate for a server, beside its other files.
- * @param names and addresses, by which clients know it
- */
-export function writeServerCertificate(
-  home: Home,
-  folder: string,
-  names: readonly [string, ...string[]],
-): CertificateFiles {
-  const { certificate, key } = issueServer(authorityOf(home), names, { nowMs: Date.now(), days: SERVER_DAYS })
-  const files = { certificate: `${folder}/server.crt`, key: `${folder}/server.key` }
-  writeWhole(files.certificate, certificate, 0o600)
-  writeWhole(files.key, key, 0o600)
-  return files
+  constructor(home: Home) {
+    this.#certified = authorityOf(home)
+  }
+
+  /** PEM, for whoever verifies servers. */
+  get certificate(): string {
+    return this.#certified.certificate
+  }
+
+  /** @param names and addresses, by which clients know the server */
+  issue(names: readonly [string, ...string[]]): Certified & { readonly untilMs: number } {
+    const nowMs = Date.now()
+    return {
+      ...issueServer(this.#certified, names, { nowMs, days: SERVER_DAYS }),
+      untilMs: nowMs + SERVER_DAYS * 86_400_000,
+    }
+  }
 }

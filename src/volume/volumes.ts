@@ -53,19 +53,33 @@ export class Volumes {
     this.#context = context
   }
 
-  #newId(): VolumeId {
+  /** For a volume that is to be recorded somewhere before it is made. */
+  newId(): VolumeId {
     return volumeId(1 + Math.floor(this.#context.random() * (2 ** 32 - 2)))
   }
 
   // -------------------------------------------------------------- making and opening
 
-  /** Makes a volume of zeros with its first protection group. @throws VolumeError `BadRequest`, `NoQuorum` */
-  async create(geometry: VolumeGeometry = DEFAULT_GEOMETRY): Promise<VolumeId> {
+  /**
+   * Makes a volume of zeros with its first protection group.
+   * @param chosen of `newId`; making it again goes on where it was interrupted
+   * @throws VolumeError `BadRequest`, `NoQuorum`
+   */
+  async create(geometry: VolumeGeometry = DEFAULT_GEOMETRY, chosen?: VolumeId): Promise<VolumeId> {
     checkGeometry(geometry)
-    const id = this.#newId()
-    await createCell(this.#context.registry, newVolume(id, geometry.blockBytes, geometry.blocksPerGroup))
+    const id = chosen ?? this.newId()
+    await this.#createCell(newVolume(id, geometry.blockBytes, geometry.blocksPerGroup), chosen !== undefined)
     await this.#createFirstGroup(id)
     return id
+  }
+
+  async #createCell(record: VolumeRecord, mayBeThere: boolean): Promise<void> {
+    try {
+      await createCell(this.#context.registry, record)
+    } catch (error) {
+      // Made by whoever was interrupted.
+      if (!mayBeThere || !(error instanceof VolumeError) || error.code !== 'AlreadyExists') throw error
+    }
   }
 
   /** Nodes that are being started, or are very busy, take their time. */
@@ -134,18 +148,19 @@ export class Volumes {
 
   /**
    * Makes a branch: a volume that shows `parent` as it was at an LSN and goes on from there on its own.
+   * @param chosen of `newId`; making it again, at the same LSN, goes on where it was interrupted
    * @throws VolumeError `NotFound`, `ReadPointTooOld`, `ReadPointAhead`
    */
-  async branch(parent: VolumeId, at?: Lsn): Promise<VolumeId> {
+  async branch(parent: VolumeId, at?: Lsn, chosen?: VolumeId): Promise<VolumeId> {
     const { registry } = this.#context
     const record = await this.get(parent)
     const lsn = await this.#point(record, at)
-    const id = this.#newId()
+    const id = chosen ?? this.newId()
     // Pinned before it exists: what it shows cannot be collected in between.
     const pinned = await changeVolume(registry, parent, (volume) =>
       addPin(volume, { id: volumeName(id), kind: 'branch', lsn }),
     )
-    await createCell(registry, newBranch(id, pinned.record, lsn))
+    await this.#createCell(newBranch(id, pinned.record, lsn), chosen !== undefined)
     return id
   }
 

@@ -30,11 +30,19 @@ export async function freeNodePort(taken: ReadonlySet<number>): Promise<number> 
 }
 
 /** Loopback addresses need no setting up; each instance has one, so that all can have PostgreSQL's port. */
-const ADDRESSES = Array.from({ length: 253 }, (_, i) => `127.20.0.${i + 2}`)
+const ADDRESSES = Array.from({ length: 8 * 254 }, (_, i) => `127.20.${Math.floor(i / 254)}.${(i % 254) + 1}`).slice(1)
 /** The second and on are for machines where somebody listens on the first on all addresses. */
 const ENGINE_PORTS = Array.from({ length: 100 }, (_, i) => 5432 + i)
 /** Who listens on a port of so many addresses listens on all. */
 const ADDRESSES_TRIED = 8
+
+/** One that nobody has; whether somebody else listens there is seen when it is used. */
+export function newAddress(taken: ReadonlySet<string>): string {
+  const free = ADDRESSES.filter((address) => !taken.has(address))
+  const address = free[Math.floor(Math.random() * free.length)]
+  if (address === undefined) throw new PlainError('no address is left for an instance: delete some')
+  return address
+}
 
 export interface EngineAddress {
   readonly address: string

@@ -9,6 +9,8 @@ export interface Home {
   /** Private: registry, keys, state. */
   readonly region: string
   readonly registry: string
+  /** What is wanted of clusters. */
+  readonly control: string
   readonly lock: string
   readonly socket: string
   readonly state: string
@@ -33,6 +35,7 @@ export function homeAt(root: string): Home {
     root,
     region,
     registry: join(region, 'registry.sqlite'),
+    control: join(region, 'control.sqlite'),
     lock: join(region, 'lock'),
     socket: join(region, 'control.sock'),
     state: join(region, 'processes.json'),

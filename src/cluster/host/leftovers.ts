@@ -1,4 +1,4 @@
-/** What a supervisor or an instance that was killed left behind: processes, and mounts that nobody serves. */
+/** What a region that was killed left running, and the mounts that nobody serves any more. */
 import { existsSync, readdirSync } from 'node:fs'
 import { mountsAt, placeOf, unmountHere } from '../../fuse/real-mount.ts'
 import { endProcessesIn } from '../../instance/left-processes.ts'
@@ -22,6 +22,7 @@ export async function clearLeftovers(home: Home): Promise<number> {
   // In this order: an instance that stops needs its storage.
   let count = await endAll(of('instance'), INSTANCE_MS_MAX)
   count += await endAll(of('server'), SERVER_MS_MAX)
+  count += await endAll(of('gateway'), SERVER_MS_MAX)
   count += await endAll(of('zone'), ZONE_MS_MAX)
   if (!existsSync(home.instances)) return count
   for (const name of readdirSync(home.instances)) {

@@ -3,7 +3,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { identify, type ProcessIdentity } from './process-identity.ts'
 
 /** A server of an instance's files is started by the instance, and ended by whoever comes after both. */
-export type ProcessKind = 'instance' | 'server' | 'zone'
+export type ProcessKind = 'instance' | 'server' | 'zone' | 'gateway'
 
 export interface ListedProcess extends ProcessIdentity {
   readonly kind: ProcessKind

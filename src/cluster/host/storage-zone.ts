@@ -6,15 +6,22 @@ import type { Registry } from '../../volume/registry.ts'
 import { PlainError } from '../plain-error.ts'
 import { freeNodePort, isFree } from './free-address.ts'
 import { type Home, logFile } from './home.ts'
-import type { ProcessList } from './process-list.ts'
-import type { StorageNodeStatus } from './region-status.ts'
+import type { ListedProcess, ProcessList } from './process-list.ts'
 import { SupervisedProcess } from './supervised-process.ts'
 
 export const ZONES = ['a', 'b', 'c'] as const
 const NODES_PER_ZONE = 2
-const PROGRAM = join(import.meta.dirname, '..', 'storage', 'host-main.ts')
+const PROGRAM = join(import.meta.dirname, '..', '..', 'storage', 'host-main.ts')
 const STOP_MS_MAX = 10_000
 const HOST = '127.0.0.1'
+
+export interface StorageNodeStatus {
+  readonly id: string
+  readonly zone: string
+  readonly state: string
+  readonly pid: number | null
+  readonly address: string
+}
 
 interface ZonePlace {
   readonly home: Home
@@ -23,6 +30,8 @@ interface ZonePlace {
   /** NAME=NUMBER, for its nodes (`node-options.ts`). */
   readonly settings: readonly string[]
   readonly say: (line: string) => void
+  /** What the last region has left running. */
+  readonly left: readonly ListedProcess[]
 }
 
 interface Ready {
@@ -54,8 +63,10 @@ export class StorageZone {
     this.zone = zone
     this.#place = place
     this.#ports = ports
-    const { home, list, say } = place
+    const { home, list, say, left } = place
     this.#process = new SupervisedProcess({
+      adopt: () => left.find((each) => each.kind === 'zone' && each.name === zone),
+      onAdopted: () => this.#isReady(),
       command: () => this.#command(),
       log: logFile(home, `zone-${zone}`),
       onLine: (line) => void this.#heard(line).catch((error: unknown) => say(`zone ${zone}: ${error}`)),
@@ -100,6 +111,10 @@ export class StorageZone {
       const known = { node: nodeId(node), incarnation, zone: this.zone, address, state: 'ready' } as const
       await registerNode(this.#place.registry, known)
     }
+    this.#isReady()
+  }
+
+  #isReady(): void {
     this.#process.ready()
     this.#firstReady.resolve()
   }

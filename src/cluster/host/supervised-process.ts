@@ -20,6 +20,7 @@ export type ProcessState = 'starting' | 'running' | 'restarting' | 'stopping' | 
 export interface ProcessOptions {
   /** One that runs already, left by a supervisor that was killed: it is watched instead of started. */
   readonly adopt?: () => ProcessIdentity | undefined
+  readonly onAdopted?: () => void
   /** Found anew for each start. */
   readonly command: () => Promise<readonly [program: string, ...args: string[]]>
   readonly log: string
@@ -95,6 +96,7 @@ export class SupervisedProcess {
   #watch(running: ProcessIdentity): void {
     this.#adopted = running
     this.#options.onStart(running.pid)
+    this.#options.onAdopted?.()
     const timer = setInterval(() => {
       if (isAlive(running)) return
       clearInterval(timer)
