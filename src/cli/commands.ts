@@ -1,15 +1,17 @@
 /** Everything that `borealis` can be told to do, but for `up`. */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
+import { ControlStore } from '../cluster/control-store.ts'
+import type { Home } from '../cluster/host/home.ts'
+import { clearLeftovers } from '../cluster/host/leftovers.ts'
+import { identify, isAlive } from '../cluster/host/process-identity.ts'
+import type { PastPoint } from '../cluster/past-point.ts'
 import { PlainError } from '../cluster/plain-error.ts'
 import { ask, NotRunning } from './control-socket.ts'
-import { type Home, passwordFile } from '../cluster/host/home.ts'
-import { clearLeftovers } from '../cluster/host/leftovers.ts'
-import type { PastPoint } from '../cluster/past-point.ts'
-import { identify, isAlive } from '../cluster/host/process-identity.ts'
 import { lockHome } from './region.ts'
+import type { NewInstance } from './region-commands.ts'
 import { nameSettings, removeNames } from './region-names.ts'
 import { columns, type RegionStatus, statusText } from './region-status.ts'
 
@@ -46,8 +48,13 @@ export async function status(home: Home, json: boolean): Promise<void> {
 
 // -------------------------------------------------------------- clusters
 
-export async function createCluster(home: Home, name: string, engineVersion: string | undefined): Promise<void> {
-  await ask(home, 'create', { name, engineVersion }, print)
+export async function createCluster(
+  home: Home,
+  name: string,
+  engineVersion: string | undefined,
+  readers: number,
+): Promise<void> {
+  await ask(home, 'create', { name, engineVersion, readers }, print)
   const { host, port } = await writerOf(home, name)
   print(`cluster ${name} is available at ${host}:${port}: borealis psql ${name}`)
 }
@@ -85,16 +92,42 @@ export async function deleteCluster(home: Home, name: string): Promise<void> {
   print(`cluster ${name} is deleted`)
 }
 
+export async function createInstance(home: Home, instance: NewInstance): Promise<void> {
+  const name = await ask(home, 'createInstance', instance, print)
+  const { instances } = await ask(home, 'status', {})
+  const made = instances.find((each) => each.name === name)
+  print(`instance ${name} of cluster ${instance.cluster} is available at ${made?.host}:${made?.port}, a ${made?.role}`)
+}
+
+export async function deleteInstance(home: Home, name: string): Promise<void> {
+  await ask(home, 'deleteInstance', { name }, print)
+  print(`instance ${name} is deleted; its cluster's data is not`)
+}
+
+export async function rebootInstance(home: Home, name: string): Promise<void> {
+  await ask(home, 'reboot', { name }, print)
+  print(`instance ${name} is available again`)
+}
+
+export async function failover(home: Home, name: string, to: string | undefined): Promise<void> {
+  print(`${await ask(home, 'failover', { name, to: to ?? null }, print)} is the writer of ${name} now`)
+}
+
 export async function patchCluster(home: Home, name: string): Promise<void> {
   const pauseMs = await ask(home, 'patch', { name }, print)
   print(`cluster ${name} runs on the code as it is now; its clients waited ${Math.ceil(pauseMs)} ms, at most`)
 }
 
+/** From the control plane's database, also while no region runs. */
 function passwordOf(home: Home, name: string): string {
+  const store = existsSync(home.control) ? ControlStore.open(home.control) : undefined
   try {
-    return readFileSync(passwordFile(home, name), 'utf8').trim()
-  } catch (cause) {
-    throw new PlainError(`there is no cluster ${name} in ${home.root}: see borealis cluster list`, { cause })
+    const password = store?.cluster(name)?.masterPassword
+    if (password === undefined)
+      throw new PlainError(`there is no cluster ${name} in ${home.root}: see borealis cluster list`)
+    return password
+  } finally {
+    store?.close()
   }
 }
 

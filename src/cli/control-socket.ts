@@ -5,9 +5,9 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { PlainError, messageOf } from '../cluster/plain-error.ts'
 import type { Home } from '../cluster/host/home.ts'
-import type { NewBranch, NewCluster } from './region.ts'
+import { messageOf, PlainError } from '../cluster/plain-error.ts'
+import type { NewBranch, NewCluster, NewInstance } from './region-commands.ts'
 import type { RegionStatus } from './region-status.ts'
 
 /** What can be asked, and what is answered. */
@@ -18,6 +18,12 @@ export interface Commands {
   create: { argument: NewCluster; result: null }
   branch: { argument: NewBranch; result: null }
   delete: { argument: { readonly name: string }; result: null }
+  /** Answers when it accepts connections: its name. */
+  createInstance: { argument: NewInstance; result: string }
+  deleteInstance: { argument: { readonly name: string }; result: null }
+  reboot: { argument: { readonly name: string }; result: null }
+  /** Answers when there is another writer, and it is available: which. */
+  failover: { argument: { readonly name: string; readonly to: string | null }; result: string }
   /** Answers when another server serves the cluster's files: for how many milliseconds clients had to wait. */
   patch: { argument: { readonly name: string }; result: number }
   /** Answers when everything has stopped. */

@@ -1,21 +1,27 @@
 /** `borealis COMMAND`: what was asked for, done; or one line on stderr that says what was wrong and what to do. */
 import { parseArgs } from 'node:util'
-import { nodeOptionsFrom } from '../storage/node-options.ts'
+import { CLUSTER_NAME_RULE, isClusterName } from '../cluster/cluster-name.ts'
+import { ourHome } from '../cluster/host/home.ts'
+import { instanceClass } from '../cluster/instance-classes.ts'
+import { parsePoint } from '../cluster/past-point.ts'
 import { messageOf, UsageError } from '../cluster/plain-error.ts'
-import { CLUSTER_NAME_RULE, isClusterName } from './cluster-record.ts'
+import { nodeOptionsFrom } from '../storage/node-options.ts'
 import {
   branchCluster,
   createCluster,
+  createInstance,
   deleteCluster,
+  deleteInstance,
   down,
+  failover,
   listClusters,
   patchCluster,
   printPassword,
   psql,
+  rebootInstance,
   status,
 } from './commands.ts'
-import { ourHome } from '../cluster/host/home.ts'
-import { parsePoint } from '../cluster/past-point.ts'
+import { READERS_MAX } from './region-commands.ts'
 import { upDetached, upHere } from './up.ts'
 import { checkCluster } from './volume-check.ts'
 import { mountVolume } from './volume-mount.ts'
@@ -25,12 +31,17 @@ const USAGE = `usage: borealis COMMAND
   up [--no-demo] [--detach]       start the region; without --detach it ends with Ctrl-C
   down                            stop it, losing nothing
   status [--json]                 everything that runs
-  cluster create NAME [--engine postgres] [--engine-version 17]
+  cluster create NAME [--engine postgres] [--engine-version 17] [--readers N]
   cluster branch NAME NEW [--at LSN|TIME]
                                   a cluster with NAME's data of that point, now without --at
   cluster list
   cluster delete NAME             with all its data
   cluster password NAME           of the master user
+  instance create CLUSTER [NAME] [--tier 0-15] [--class db.t4g.small]
+                                  another reader
+  instance delete NAME            the cluster's data stays
+  instance reboot NAME
+  failover NAME [--to INSTANCE]   make a reader the writer
   patch NAME                      new code under a running cluster: sessions go on after a pause
   psql NAME [ARGUMENTS]           connect as the master user
   volume check NAME               compare all copies, and check the files; status 1 when
@@ -42,12 +53,21 @@ const USAGE = `usage: borealis COMMAND
 Data is in BOREALIS_HOME (~/.borealis). Why something failed, with BOREALIS_DEBUG=1 in detail.`
 
 /** Of the contract, and not built yet. */
-const LATER = ['failover', 'credentials']
+const LATER = ['credentials']
 
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
 
-/** @throws UsageError */
-function parse<O extends NonNullable<Options>>(args: readonly string[], options: O, names: readonly string[] = []) {
+/**
+ * @param names of what has to come
+ * @param more how much may come after it
+ * @throws UsageError
+ */
+function parse<O extends NonNullable<Options>>(
+  args: readonly string[],
+  options: O,
+  names: readonly string[] = [],
+  more = 0,
+) {
   let parsed: ReturnType<typeof parseArgs<{ args: string[]; options: O; allowPositionals: true }>>
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true })
@@ -57,7 +77,8 @@ function parse<O extends NonNullable<Options>>(args: readonly string[], options:
   const { values, positionals } = parsed
   const missing = names[positionals.length]
   if (missing !== undefined) throw new UsageError(`${missing} is missing`)
-  if (positionals.length > names.length) throw new UsageError(`${positionals[names.length]} is one argument too many`)
+  if (positionals.length > names.length + more)
+    throw new UsageError(`${positionals[names.length + more]} is one argument too many`)
   return { values, positionals }
 }
 
@@ -96,10 +117,12 @@ async function cluster([what, ...args]: readonly string[]): Promise<void> {
         ['NAME'],
       )
       if (values.engine !== 'postgres') throw new UsageError(`--engine ${values.engine}: there is postgres, so far`)
-      if (values.readers !== '0') throw new UsageError('--readers: readers are not built yet')
+      const readers = Number(values.readers)
+      if (!Number.isSafeInteger(readers) || readers < 0 || readers > READERS_MAX)
+        throw new UsageError(`--readers ${values.readers}: a cluster has 0 to ${READERS_MAX} readers`)
       const [name = ''] = positionals
       if (!isClusterName(name)) throw new UsageError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
-      return createCluster(home, name, values['engine-version'])
+      return createCluster(home, name, values['engine-version'], readers)
     }
     case 'branch': {
       const { values, positionals } = parse(args, { at: { type: 'string' } }, ['NAME', 'NEW'])
@@ -116,6 +139,28 @@ async function cluster([what, ...args]: readonly string[]): Promise<void> {
       return printPassword(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
     default:
       throw new UsageError(`cluster ${what ?? ''}: it is create, branch, list, delete or password`)
+  }
+}
+
+async function instance([what, ...args]: readonly string[]): Promise<void> {
+  switch (what) {
+    case 'create': {
+      const options = { tier: { type: 'string', default: '1' }, class: { type: 'string' } } as const
+      const { values, positionals } = parse(args, options, ['CLUSTER'], 1)
+      const [cluster = '', name = null] = positionals
+      const tier = Number(values.tier)
+      if (!Number.isSafeInteger(tier) || tier < 0 || tier > 15)
+        throw new UsageError(`--tier ${values.tier}: it is 0 to 15`)
+      if (values.class !== undefined && instanceClass(values.class) === undefined)
+        throw new UsageError(`--class ${values.class}: there is no such class, but db.t4g.medium or db.r6g.large`)
+      return createInstance(home, { cluster, name, tier, instanceClass: values.class ?? null })
+    }
+    case 'delete':
+      return deleteInstance(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
+    case 'reboot':
+      return rebootInstance(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
+    default:
+      throw new UsageError(`instance ${what ?? ''}: it is create, delete or reboot`)
   }
 }
 
@@ -153,6 +198,14 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
     case 'cluster':
       await cluster(args)
       return 0
+    case 'instance':
+      await instance(args)
+      return 0
+    case 'failover': {
+      const { values, positionals } = parse(args, { to: { type: 'string' } }, ['NAME'])
+      await failover(home, positionals[0] ?? '', values.to)
+      return 0
+    }
     case 'patch':
       await patchCluster(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
       return 0

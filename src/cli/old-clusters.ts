@@ -1,14 +1,13 @@
 /** Clusters of regions from before there was a control plane: cells of the registry, taken over once. */
-import { readFileSync } from 'node:fs'
-import { clusterFolder, type Home, passwordFile } from '../cluster/host/home.ts'
+import { readFileSync, rmSync } from 'node:fs'
 import type { ControlStore } from '../cluster/control-store.ts'
-import { newAddress } from '../cluster/host/free-address.ts'
 import { defaultClusterSettings, defaultInstanceSettings } from '../cluster/defaults.ts'
+import { newAddress } from '../cluster/host/free-address.ts'
+import { clusterFolder, type Home, passwordFile } from '../cluster/host/home.ts'
 import { newResourceId } from '../cluster/resource-id.ts'
 import { generatePassword } from '../engine/postgres/passwords.ts'
 import { parseVolumeName } from '../protocol/lsn.ts'
 import { type Registry, update } from '../volume/registry.ts'
-import { rmSync } from 'node:fs'
 
 const PREFIX = 'cluster/'
 

@@ -1,6 +1,6 @@
 /** What commands make a region do: the control plane is told, and it is waited for until that is so. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { isClusterName, CLUSTER_NAME_RULE, INSTANCE_NAME_RULE, isInstanceName } from '../cluster/cluster-name.ts'
+import { CLUSTER_NAME_RULE, INSTANCE_NAME_RULE, isClusterName, isInstanceName } from '../cluster/cluster-name.ts'
 import type { BranchPoint, ClusterRecord, InstanceRecord } from '../cluster/cluster-records.ts'
 import type { ClusterSpec } from '../cluster/control-plane.ts'
 import { defaultClusterSettings, defaultInstanceSettings } from '../cluster/defaults.ts'
@@ -9,8 +9,8 @@ import { type PastPoint, viewAt } from '../cluster/past-point.ts'
 import { PlainError } from '../cluster/plain-error.ts'
 import { generatePassword } from '../engine/postgres/passwords.ts'
 import { selectVersion } from '../engine/postgres/versions.ts'
-import { holdsDatabase } from '../instance/past-files.ts'
 import { NO_REPLACEMENTS } from '../instance/instance-report.ts'
+import { holdsDatabase } from '../instance/past-files.ts'
 import type { Region } from './region.ts'
 
 export interface NewCluster {
@@ -115,7 +115,11 @@ export class RegionCommands {
   async create({ name, engineVersion, readers }: NewCluster): Promise<void> {
     this.#checkNew(name)
     const version = selectVersion(engineVersion).name
-    await this.#make({ name, engineVersion: version, masterUser: MASTER, masterPassword: generatePassword() }, readers, null)
+    await this.#make(
+      { name, engineVersion: version, masterUser: MASTER, masterPassword: generatePassword() },
+      readers,
+      null,
+    )
   }
 
   /** Resolves when it accepts connections: with the data, and the users, that its source had at that point. */

@@ -1,8 +1,9 @@
 /** Which endpoints a region's clusters have, and where each leads just now. */
-import type { ControlStore } from '../cluster/control-store.ts'
+
 import { isAvailable, type Seen } from '../cluster/cluster-views.ts'
+import type { ControlStore } from '../cluster/control-store.ts'
 import type { Endpoint } from '../gateway/endpoint.ts'
-import { endpointMembers, type Member, readerMembers } from '../gateway/endpoint-members.ts'
+import { customMembers, readerMembers } from '../gateway/endpoint-members.ts'
 import { type EndpointType, endpointName, type NameSpace } from '../gateway/endpoint-name.ts'
 
 export interface RegionEndpoint extends Endpoint {
@@ -10,12 +11,14 @@ export interface RegionEndpoint extends Endpoint {
   readonly cluster: string
 }
 
+const placesOf = (members: readonly { readonly address: string }[]): string[] => members.map(({ address }) => address)
+
 export function regionEndpoints(store: ControlStore, seen: Seen, space: NameSpace): RegionEndpoint[] {
   return store.clusters().flatMap((cluster) => {
     const instances = store.instancesOf(cluster.name).filter(({ stage }) => stage === 'live')
-    const members: Member[] = instances.map((each) => ({
+    const members = instances.map((each) => ({
       name: each.name,
-      role: each.name === cluster.writer ? 'writer' : 'reader',
+      role: each.name === cluster.writer ? ('writer' as const) : ('reader' as const),
       available: isAvailable(each, seen),
       address: each.address,
     }))
@@ -37,10 +40,10 @@ export function regionEndpoints(store: ControlStore, seen: Seen, space: NameSpac
     return [
       // Also while it is not available: it is about to be.
       endpoint('writer', cluster.name, writer === undefined ? [] : [writer.address], null),
-      endpoint('reader', cluster.name, readerMembers(members), cluster.readerAddress),
+      endpoint('reader', cluster.name, placesOf(readerMembers(members)), cluster.readerAddress),
       ...store
         .endpointsOf(cluster.name)
-        .map((custom) => endpoint('custom', custom.name, endpointMembers(custom, members), custom.address)),
+        .map((custom) => endpoint('custom', custom.name, placesOf(customMembers(custom, members)), custom.address)),
       ...instances.map(({ name, address }) => endpoint('instance', name, [address], null)),
     ]
   })

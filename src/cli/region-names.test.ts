@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { PlainError } from '../cluster/plain-error.ts'
 import { endpointName, nameSpaceProblem } from '../gateway/endpoint-name.ts'
 import { MemoryRegistry } from '../volume/memory-registry.ts'
-import { PlainError } from '../cluster/plain-error.ts'
 import { nameSettings, regionIdentity } from './region-names.ts'
 
 const DOMAIN = 'rds.borealis.internal'

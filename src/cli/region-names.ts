@@ -2,6 +2,8 @@
 import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { isIPv4, isIPv6 } from 'node:net'
+import type { Home } from '../cluster/host/home.ts'
+import { PlainError } from '../cluster/plain-error.ts'
 import type { DnsPlace } from '../gateway/dns-server.ts'
 import { type NameSpace, nameSpaceProblem } from '../gateway/endpoint-name.ts'
 import { writeHosts } from '../gateway/hosts-file.ts'
@@ -9,8 +11,6 @@ import { PublishedNames } from '../gateway/published-names.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import { type Registry, update } from '../volume/registry.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
-import { PlainError } from '../cluster/plain-error.ts'
-import type { Home } from '../cluster/host/home.ts'
 
 const IDENTITY = 'region/identity'
 const FORMAT = 1

@@ -1,6 +1,7 @@
 /** What runs in a region, for `borealis status`. */
-import { clusterStatus, isAvailable } from '../cluster/cluster-views.ts'
+
 import type { ClusterRecord, InstanceRecord } from '../cluster/cluster-records.ts'
+import { clusterStatus, isAvailable } from '../cluster/cluster-views.ts'
 import { addressOf } from '../gateway/endpoint.ts'
 import { volumeName } from '../protocol/lsn.ts'
 import type { Region } from './region.ts'

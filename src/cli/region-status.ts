@@ -1,3 +1,4 @@
+import type { StorageNodeStatus } from '../cluster/host/storage-zone.ts'
 import type { EndpointType } from '../gateway/endpoint-name.ts'
 import type { NamesStatus } from '../gateway/published-names.ts'
 
@@ -34,15 +35,17 @@ export interface InstanceStatus {
   readonly enginePid: number | null
   readonly host: string
   readonly port: number
-  readonly lagMs: number
-}
-
-export interface StorageNodeStatus {
-  readonly id: string
-  readonly zone: string
-  readonly state: string
-  readonly pid: number | null
-  readonly address: string
+  /** How far a reader is behind; null when nobody knows. */
+  readonly lagMs: number | null
+  /** 0 to 15: who is promoted first. */
+  readonly tier: number
+  readonly instanceClass: string
+  /** Which start of it this is. */
+  readonly run: number
+  /** What a reader has written on the local disk. */
+  readonly overlayBytes: number | null
+  /** Of clients. */
+  readonly connections: number | null
 }
 
 export interface EndpointStatus {
@@ -54,7 +57,8 @@ export interface EndpointStatus {
   readonly port: number
   /** The same for life, whether it resolves or not. */
   readonly dnsName: string
-  readonly address: string
+  /** null while there is nobody to lead to. */
+  readonly address: string | null
 }
 
 export interface RegionStatus {
@@ -121,17 +125,21 @@ export function statusText({
       ]),
     ]),
     columns([
-      ['INSTANCE', 'ROLE', 'ZONE', 'STATE', 'PID', 'SERVER', 'ENGINE', 'ADDRESS'],
-      ...instances.map(({ name, role, zone, state: now, pid: process, serverPid, enginePid, host, port }) => [
-        name,
-        role,
-        zone,
-        now,
-        process,
-        serverPid,
-        enginePid,
-        `${host}:${port}`,
-      ]),
+      ['INSTANCE', 'ROLE', 'TIER', 'ZONE', 'STATE', 'LAG MS', 'PID', 'SERVER', 'ENGINE', 'ADDRESS'],
+      ...instances.map(
+        ({ name, role, tier, zone, state: now, lagMs, pid: process, serverPid, enginePid, host, port }) => [
+          name,
+          role,
+          tier,
+          zone,
+          now,
+          role === 'writer' || lagMs === null ? null : Math.round(lagMs),
+          process,
+          serverPid,
+          enginePid,
+          `${host}:${port}`,
+        ],
+      ),
     ]),
     columns([['ENDPOINT', 'TYPE', 'NAME'], ...endpoints.map(({ name, type, dnsName }) => [name, type, dnsName])]),
     columns([

@@ -7,9 +7,9 @@ import { chmodSync, rmSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Authority } from '../cluster/authority.ts'
 import type { Decision } from '../cluster/cluster-plan.ts'
+import { primaryOf } from '../cluster/cluster-plan.ts'
 import type { ClusterRecord, InstanceRecord } from '../cluster/cluster-records.ts'
 import { type EndpointNames, isAvailable } from '../cluster/cluster-views.ts'
-import type { InstanceOrder } from '../cluster/host-agent.ts'
 import { ControlStore } from '../cluster/control-store.ts'
 import { newAddress } from '../cluster/host/free-address.ts'
 import { type Home, makeHome } from '../cluster/host/home.ts'
@@ -17,13 +17,13 @@ import { LocalHost, PlaceTaken } from '../cluster/host/local-host.ts'
 import type { MountingCommand } from '../cluster/host/mount-check.ts'
 import { ProcessList } from '../cluster/host/process-list.ts'
 import { nodePorts, StorageZone, ZONES } from '../cluster/host/storage-zone.ts'
+import type { InstanceOrder } from '../cluster/host-agent.ts'
 import { instanceClass } from '../cluster/instance-classes.ts'
 import { messageOf, PlainError } from '../cluster/plain-error.ts'
 import { RegionControl } from '../cluster/region-control.ts'
 import { storageAnswers } from '../cluster/storage-probe.ts'
 import { topologyOf } from '../cluster/topology.ts'
 import { removeVolume } from '../cluster/volume-removal.ts'
-import { primaryOf } from '../cluster/cluster-plan.ts'
 import { generatePassword } from '../engine/postgres/passwords.ts'
 import { endpointName } from '../gateway/endpoint-name.ts'
 import type { PublishedNames } from '../gateway/published-names.ts'
@@ -195,7 +195,9 @@ export class Region {
   #heal(): Promise<void> {
     const { context, membership } = this.fleet
     const health = new FleetHealth(context, membership, { lostAfterMs: LOST_AFTER_MS })
-    return this.#every(HEAL_EVERY_MS, () => health.heal())
+    return this.#every(HEAL_EVERY_MS, async () => {
+      await health.heal()
+    })
   }
 
   #watch(): Promise<void> {

@@ -3,12 +3,14 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { PlainError, messageOf } from '../cluster/plain-error.ts'
-import { ask, type Handlers, NotRunning, serveCommands } from './control-socket.ts'
 import { type Home, homeAt, logFile, makeHome } from '../cluster/host/home.ts'
 import { mountingCommand } from '../cluster/host/mount-check.ts'
+import { messageOf, PlainError } from '../cluster/plain-error.ts'
+import { ask, type Handlers, NotRunning, serveCommands } from './control-socket.ts'
 import { Region } from './region.ts'
+import { RegionCommands } from './region-commands.ts'
 import { nameSettings } from './region-names.ts'
+import { regionStatus } from './region-report.ts'
 import type { RegionStatus } from './region-status.ts'
 
 export interface UpOptions {
@@ -19,6 +21,7 @@ export interface UpOptions {
 }
 
 const DEMO = 'demo'
+const DEMO_READERS = 1
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
@@ -60,6 +63,7 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
   makeHome(home)
   const mounting = await mountingCommand(home)
   const region = await Region.open({ home, nodeSettings, memoryMib, mounting, names, say: print })
+  const commands = new RegionCommands(region)
   const stopped = Promise.withResolvers<void>()
   const stop = (): void => {
     if (region.state === 'stopping' || region.state === 'stopped') return
@@ -72,21 +76,31 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
   const isUp = Promise.withResolvers<readonly string[]>()
   isUp.promise.catch(() => {})
   const handlers: Handlers = {
-    status: async () => region.status(),
+    status: async () => regionStatus(region),
     ready: () => Promise.race([isUp.promise, stopped.promise.then(() => ['the region was stopped'])]),
     create: async (cluster) => {
-      await region.create(cluster)
+      await commands.create(cluster)
       return null
     },
     branch: async (branch) => {
-      await region.branch(branch)
+      await commands.branch(branch)
       return null
     },
     delete: async ({ name }) => {
-      await region.delete(name)
+      await commands.delete(name)
       return null
     },
-    patch: ({ name }) => region.patch(name),
+    createInstance: (instance) => commands.createInstance(instance),
+    deleteInstance: async ({ name }) => {
+      await commands.deleteInstance(name)
+      return null
+    },
+    reboot: async ({ name }) => {
+      await commands.reboot(name)
+      return null
+    },
+    failover: ({ name, to }) => commands.failover(name, to),
+    patch: ({ name }) => commands.patch(name),
     down: async () => {
       stop()
       await stopped.promise
@@ -94,7 +108,7 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
     },
   }
   const server = await serveCommands(home, handlers)
-  void bringUp(region, demo).then(isUp.resolve, (error: unknown) => {
+  void bringUp(region, commands, demo).then(isUp.resolve, (error: unknown) => {
     isUp.reject(error)
     stopped.reject(error)
   })
@@ -110,23 +124,23 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
   }
 }
 
-async function bringUp(region: Region, demo: boolean): Promise<string[]> {
+async function bringUp(region: Region, commands: RegionCommands, demo: boolean): Promise<string[]> {
   print('starting storage: three zones with two nodes each')
   await region.start()
   if (region.state !== 'running') return []
   const problems: string[] = []
-  if (demo && !region.has(DEMO)) {
+  if (demo && region.store().cluster(DEMO) === undefined) {
     print(`making cluster ${DEMO}`)
     try {
-      await region.create({ name: DEMO, engineVersion: undefined })
+      await commands.create({ name: DEMO, engineVersion: undefined, readers: DEMO_READERS })
     } catch (error) {
       problems.push(messageOf(error))
     }
   }
-  problems.push(...(await region.untilAvailable()))
+  problems.push(...(await commands.untilAvailable()))
   if (region.state !== 'running') return problems
   for (const problem of problems) process.stderr.write(`${problem}\n`)
-  print(connectionText(region.status()))
+  print(connectionText(regionStatus(region)))
   print('Ctrl-C stops it; the next start finds the data again.')
   return problems
 }

@@ -1,4 +1,6 @@
 /** `borealis volume check`: whether all copies of a volume are the same, and the file system in it is whole. */
+
+import type { Home } from '../cluster/host/home.ts'
 import { type Examination, FileSystem } from '../filesystem/file-system.ts'
 import { FsError } from '../filesystem/fs-error.ts'
 import { viewDevice } from '../filesystem/volume-devices.ts'
@@ -6,9 +8,8 @@ import type { VolumeId } from '../protocol/lsn.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { type Fleet, openFleet } from '../volume/tcp-fleet.ts'
 import { type CheckReport, checkVolume } from '../volume/volume-check.ts'
-import { findVolume } from './cluster-record.ts'
 import { ask } from './control-socket.ts'
-import type { Home } from '../cluster/host/home.ts'
+import { findVolume } from './find-volume.ts'
 
 /** Of each kind. */
 const PROBLEMS_SHOWN = 20
@@ -57,7 +58,7 @@ export async function checkCluster(home: Home, name: string, print: (line: strin
   const registry = SqliteRegistry.open(home.registry)
   const fleet = openFleet(registry)
   try {
-    const volume = await findVolume(registry, name)
+    const volume = findVolume(home, name)
     const files = await examineFiles(fleet, volume)
     for (const line of files === undefined ? [] : filesText(files)) print(line)
     const copies = await checkVolume(fleet.context, volume)

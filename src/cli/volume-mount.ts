@@ -2,6 +2,9 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Home } from '../cluster/host/home.ts'
+import { type PastPoint, viewAt } from '../cluster/past-point.ts'
+import { PlainError } from '../cluster/plain-error.ts'
 import { FsError } from '../filesystem/fs-error.ts'
 import { type FuseMount, mountFiles } from '../fuse/fuse-mount.ts'
 import { MountError, mountsAt, placeOf, removeDeadMounts } from '../fuse/real-mount.ts'
@@ -11,11 +14,8 @@ import { RealDisk } from '../storage/real-disk.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { openFleet } from '../volume/tcp-fleet.ts'
 import type { VolumeView } from '../volume/volume-view.ts'
-import { PlainError } from '../cluster/plain-error.ts'
-import { findVolume } from './cluster-record.ts'
 import { ask } from './control-socket.ts'
-import type { Home } from '../cluster/host/home.ts'
-import { type PastPoint, viewAt } from '../cluster/past-point.ts'
+import { findVolume } from './find-volume.ts'
 
 export interface MountCommand {
   /** Of a cluster, or the id of a volume. */
@@ -82,7 +82,7 @@ export async function mountVolume(home: Home, { name, folder, at, overlay }: Mou
   const registry = SqliteRegistry.open(home.registry)
   const fleet = openFleet(registry)
   try {
-    const view = await viewAt(fleet.volumes, { name, volume: await findVolume(registry, name) }, at)
+    const view = await viewAt(fleet.volumes, { name, volume: findVolume(home, name) }, at)
     try {
       await serve(view, place, { name, scratch: overlay ? scratchPlace(home) : undefined })
     } finally {

@@ -101,7 +101,7 @@ export class ClusterLoop {
       const steps = planCluster(view, performance.now())
       const decision = steps.find((step) => step.do === 'decide')
       if (decision === undefined) {
-        for (const step of steps) this.#begin(step, view)
+        for (const step of steps) if (step.do !== 'decide') this.#begin(step, view)
         return
       }
       if (decisions === DECISIONS_MAX)

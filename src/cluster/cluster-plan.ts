@@ -35,7 +35,13 @@ export type Decision =
   | { readonly kind: 'failover'; readonly to: string; readonly why: string }
   /** There is another writer, and it is available. */
   | { readonly kind: 'failed-over' }
-  | { readonly kind: 'again'; readonly instance: string; readonly reason: StartReason; readonly why: string; readonly ending: Ending }
+  | {
+      readonly kind: 'again'
+      readonly instance: string
+      readonly reason: StartReason
+      readonly why: string
+      readonly ending: Ending
+    }
   | { readonly kind: 'available'; readonly instance: string }
   | { readonly kind: 'removed'; readonly instance: string }
   /** The cluster has no instance any more. */
@@ -65,12 +71,13 @@ export const FENCED_PAUSE_MS = 5000
 const AGAIN_MS_MIN = 100
 const AGAIN_MS_MAX = 10_000
 
-export const againMs = (failures: number): number => Math.min(AGAIN_MS_MIN * 2 ** Math.max(failures - 1, 0), AGAIN_MS_MAX)
+export const againMs = (failures: number): number =>
+  Math.min(AGAIN_MS_MIN * 2 ** Math.max(failures - 1, 0), AGAIN_MS_MAX)
 
 const isCurrent = ({ run }: InstanceRecord, seen: SeenInstance | undefined): seen is SeenInstance => seen?.run === run
 
 /** Why the wanted run of an instance is of no use, though it is there; undefined when it is not so. */
-function trouble(instance: InstanceRecord, seen: SeenInstance, role: 'writer' | 'reader', view: ClusterView, nowMs: number) {
+function trouble(seen: SeenInstance, role: 'writer' | 'reader', view: ClusterView, nowMs: number) {
   const { report } = seen
   const silentMs = nowMs - seen.heardMs
   if (report === null) return silentMs > START_SILENT_MS_MAX ? 'it has said nothing since it was started' : undefined
@@ -118,8 +125,7 @@ const decide = (decision: Decision): Step[] => [{ do: 'decide', decision }]
 
 /** Another run of an instance whose wanted run has ended, when it is time. */
 function again(instance: InstanceRecord, seen: SeenInstance, view: ClusterView, nowMs: number): Step[] {
-  const pauseMs =
-    seen.report?.state === 'fenced' ? FENCED_PAUSE_MS : againMs(view.failures.get(instance.name) ?? 1)
+  const pauseMs = seen.report?.state === 'fenced' ? FENCED_PAUSE_MS : againMs(view.failures.get(instance.name) ?? 1)
   if (nowMs - seen.heardMs < pauseMs) return []
   const why = seen.reason ?? 'it ended'
   return decide({ kind: 'again', instance: instance.name, reason: 'failed', why, ending: 'kill' })
@@ -147,11 +153,9 @@ function planWriter(view: ClusterView, nowMs: number): Step[] | undefined {
     const isTaken = seen.report?.state === 'fenced'
     return (isTaken ? undefined : failover(seen.reason ?? 'it ended')) ?? again(writer, seen, view, nowMs)
   }
-  const why = trouble(writer, seen, 'writer', view, nowMs)
+  const why = trouble(seen, 'writer', view, nowMs)
   if (why !== undefined)
-    return (
-      failover(why) ?? decide({ kind: 'again', instance: writer.name, reason: 'failed', why, ending: 'kill' })
-    )
+    return failover(why) ?? decide({ kind: 'again', instance: writer.name, reason: 'failed', why, ending: 'kill' })
   if (cluster.failover !== null && seen.report?.state === 'available') return decide({ kind: 'failed-over' })
   return undefined
 }
@@ -173,9 +177,10 @@ function planInstance(instance: InstanceRecord, view: ClusterView, nowMs: number
   if (seen?.phase === 'running') {
     if (!isWanted) return [{ do: 'end', instance: name, how: 'stop' }]
     if (seen.run !== run) return [{ do: 'end', instance: name, how: instance.ending }]
-    if (seen.report?.state === 'available' && !instance.wasAvailable) return decide({ kind: 'available', instance: name })
+    if (seen.report?.state === 'available' && !instance.wasAvailable)
+      return decide({ kind: 'available', instance: name })
     if (role === 'writer') return []
-    const why = trouble(instance, seen, role, view, nowMs)
+    const why = trouble(seen, role, view, nowMs)
     if (why !== undefined) return decide({ kind: 'again', instance: name, reason: 'rebuilt', why, ending: 'kill' })
     const primary = primaryOf(view)
     const isLost = seen.report?.state === 'available' && !samePlace(seen.report.primary, primary)

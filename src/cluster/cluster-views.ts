@@ -34,11 +34,7 @@ export function instanceStatus(cluster: ClusterRecord, instance: InstanceRecord,
   return seen.get(instance.name)?.report?.state === 'recovering' ? 'rebooting' : WHILE_STARTING[instance.reason]
 }
 
-export function clusterStatus(
-  cluster: ClusterRecord,
-  instances: readonly InstanceRecord[],
-  seen: Seen,
-): ClusterStatus {
+export function clusterStatus(cluster: ClusterRecord, instances: readonly InstanceRecord[], seen: Seen): ClusterStatus {
   if (cluster.stage !== 'live') return cluster.stage
   if (cluster.wanted === 'stopped') return instances.some((each) => runs(each, seen)) ? 'stopping' : 'stopped'
   if (cluster.failover !== null && cluster.failover.from !== null) return 'failing-over'

@@ -2,8 +2,8 @@
 import { totalmem } from 'node:os'
 import { selectVersion } from '../engine/postgres/versions.ts'
 import type { ClusterSettings, InstanceSettings } from './control-plane.ts'
-import { defaultGroupName } from './parameter-groups.ts'
 import { familyOf } from './parameter-definitions.ts'
+import { defaultGroupName } from './parameter-groups.ts'
 import { DEFAULT_SUBNET_GROUP } from './subnet-groups.ts'
 
 const CERTIFICATE_AUTHORITY = 'rds-ca-rsa2048-g1'
@@ -15,8 +15,7 @@ const GIB = 1 << 30
 const SMALL_MACHINE_BYTES = 16 * GIB
 
 /** For instances made without a class. */
-export const defaultInstanceClass = (): string =>
-  totalmem() < SMALL_MACHINE_BYTES ? 'db.t4g.micro' : 'db.t4g.small'
+export const defaultInstanceClass = (): string => (totalmem() < SMALL_MACHINE_BYTES ? 'db.t4g.micro' : 'db.t4g.small')
 
 export const defaultClusterSettings = (engineVersion: string, port: number): ClusterSettings => ({
   parameterGroup: defaultGroupName(familyOf(selectVersion(engineVersion).major)),

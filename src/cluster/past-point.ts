@@ -34,7 +34,8 @@ async function volumeWith(volumes: Volumes, id: VolumeId, at: Lsn): Promise<Ance
 async function placeOf(volumes: Volumes, id: VolumeId, point: PastPoint | undefined): Promise<Ancestor> {
   if (point === undefined) return { volume: id, lsn: await volumes.head(id) }
   if ('lsn' in point) return volumeWith(volumes, id, point.lsn)
-  if (point.timeMs > Date.now()) throw new PlainError(`${timeText(point.timeMs)} is in the future: choose a time before`)
+  if (point.timeMs > Date.now())
+    throw new PlainError(`${timeText(point.timeMs)} is in the future: choose a time before`)
   return volumes.lsnAt(id, point.timeMs)
 }
 
@@ -57,9 +58,12 @@ export async function viewAt(
   } catch (error) {
     if (!(error instanceof VolumeError) || point === undefined) throw error
     if (error.code === 'ReadPointAhead')
-      throw new PlainError(`${pointText(point)} is in the future of ${name}, which is at ${await volumes.head(volume)}`, {
-        cause: error,
-      })
+      throw new PlainError(
+        `${pointText(point)} is in the future of ${name}, which is at ${await volumes.head(volume)}`,
+        {
+          cause: error,
+        },
+      )
     if (error.code === 'ReadPointTooOld') {
       const { cutoff } = await volumes.get(volume)
       const kept = cutoff === 0 ? 'a later one' : `one from LSN ${cutoff} on`

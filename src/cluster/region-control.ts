@@ -3,15 +3,16 @@
  * that makes the one like the other. A command changes what is wanted, in one transaction, and wakes the loop.
  */
 import type { DatabaseSync } from 'node:sqlite'
+import type { VolumeId } from '../protocol/lsn.ts'
 import { accountId, migrateAccount } from './account.ts'
 import { decided, nextRun } from './cluster-decisions.ts'
 import { ClusterLoop } from './cluster-loop.ts'
 import type { Decision } from './cluster-plan.ts'
 import type { BranchPoint, ClusterRecord, EndpointRecord, InstanceRecord, StartReason } from './cluster-records.ts'
 import {
-  type EndpointNames,
   clusterStatus,
   clusterView,
+  type EndpointNames,
   endpointView,
   instanceStatus,
   instanceView,
@@ -22,8 +23,8 @@ import {
   type Cluster,
   type ClusterChange,
   type ClusterSpec,
-  ControlPlaneError,
   type ControlPlane,
+  ControlPlaneError,
   type ControlPlaneErrorCode,
   type CustomEndpoint,
   type Instance,
@@ -34,7 +35,6 @@ import {
 import type { ControlStore } from './control-store.ts'
 import type { HostAgent, InstanceOrder } from './host-agent.ts'
 import { newResourceId } from './resource-id.ts'
-import type { VolumeId } from '../protocol/lsn.ts'
 
 export interface RegionControlOptions {
   readonly store: ControlStore
@@ -321,7 +321,7 @@ export class RegionControl implements ControlPlane {
   }
 
   #tellPassword({ writer, masterUser, masterPassword }: ClusterRecord): void {
-    if (writer !== null) this.#agent.tell(writer, { do: 'login', login: { name: masterUser, password: masterPassword } })
+    if (writer !== null) this.#agent.tell(writer, { do: 'login', name: masterUser, password: masterPassword })
   }
 
   #rename(name: string, newName: string): void {
@@ -409,7 +409,8 @@ export class RegionControl implements ControlPlane {
     const others = this.#store.instancesOf(cluster)
     if (others.length >= CLUSTER_INSTANCES_MAX)
       no('InstanceQuota', `DB cluster ${cluster} has ${CLUSTER_INSTANCES_MAX} DB instances.`)
-    if (this.#store.instances().length >= INSTANCES_MAX * CLUSTERS_MAX) no('InstanceQuota', 'There are too many DB instances.')
+    if (this.#store.instances().length >= INSTANCES_MAX * CLUSTERS_MAX)
+      no('InstanceQuota', 'There are too many DB instances.')
     const instance: InstanceRecord = {
       name,
       resourceId: newResourceId('db'),
@@ -477,7 +478,9 @@ export class RegionControl implements ControlPlane {
   /** Another run of an instance, in order. */
   again(name: string, reason: StartReason): void {
     const instance = this.#findInstance(name)
-    this.#store.putInstance(nextRun({ ...instance, settings: { ...instance.settings, ...instance.pending }, pending: {} }, reason, 'stop'))
+    this.#store.putInstance(
+      nextRun({ ...instance, settings: { ...instance.settings, ...instance.pending }, pending: {} }, reason, 'stop'),
+    )
     this.#wake(instance.cluster)
   }
 
@@ -501,7 +504,12 @@ export class RegionControl implements ControlPlane {
     if (this.#store.endpointsOf(cluster).length >= CUSTOM_ENDPOINTS_MAX)
       no('EndpointQuota', `DB cluster ${cluster} has ${CUSTOM_ENDPOINTS_MAX} custom endpoints.`)
     this.#checkMembers(cluster, [...staticMembers, ...excludedMembers])
-    const record = { ...spec, resourceId: newResourceId('cluster-endpoint'), createdMs: Date.now(), address: this.#newAddress() }
+    const record = {
+      ...spec,
+      resourceId: newResourceId('cluster-endpoint'),
+      createdMs: Date.now(),
+      address: this.#newAddress(),
+    }
     this.#store.putEndpoint(record)
     this.#wake(cluster)
     void this.#reconfigure(cluster)

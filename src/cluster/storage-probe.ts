@@ -1,7 +1,7 @@
 /** Whether storage answers the control plane: asked only while some instance says that it does not answer it. */
 import { setTimeout as pause } from 'node:timers/promises'
-import type { VolumeId } from '../protocol/lsn.ts'
 import { VolumeError } from '../protocol/errors.ts'
+import type { VolumeId } from '../protocol/lsn.ts'
 import { fleetNodes } from '../volume/fleet-nodes.ts'
 import type { Fleet } from '../volume/tcp-fleet.ts'
 

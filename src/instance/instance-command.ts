@@ -22,6 +22,8 @@ export type InstanceCommand =
       readonly key: string
       readonly parameters?: Readonly<Record<string, string>>
     }
+  /** Another password of the first user. Of writers only. */
+  | { readonly do: 'login'; readonly name: string; readonly password: string }
   /** For SQL to be told of. */
   | { readonly do: 'topology'; readonly members: readonly TopologyMember[] }
   /** Fault injection. */
@@ -31,7 +33,7 @@ export type InstanceCommand =
   /** What SQL asked for was done, or cannot be. */
   | { readonly do: 'taken'; readonly id: string; readonly problem: string | null }
 
-const WHAT = ['stop', 'replace', 'follow', 'configure', 'topology', 'crash', 'stall', 'taken'] as const
+const WHAT = ['stop', 'replace', 'follow', 'configure', 'login', 'topology', 'crash', 'taken'] as const
 
 /** @throws VolumeError `Corrupt` for what is no command */
 export function parseCommand(raw: unknown): InstanceCommand {
@@ -53,6 +55,10 @@ export function parseCommand(raw: unknown): InstanceCommand {
         key: text(key, `${path}.key`),
         ...(parameters === undefined ? {} : { parameters: parametersField(parameters, `${path}.parameters`) }),
       }
+    }
+    case 'login': {
+      const { name, password } = fields(raw, path, ['do', 'name', 'password'])
+      return { do: what, name: text(name, `${path}.name`), password: text(password, `${path}.password`) }
     }
     case 'topology': {
       const { members } = fields(raw, path, ['do', 'members'])

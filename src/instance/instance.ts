@@ -14,6 +14,7 @@ import { closeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { engineAccount } from '../engine/account.ts'
+import { ensureMaster } from '../engine/postgres/roles.ts'
 import { type Death, DescriptorKeeper } from '../fuse/descriptor-keeper.ts'
 import { clearMounts } from '../fuse/real-mount.ts'
 import type { FolderLock } from '../storage/real-lock.ts'
@@ -347,6 +348,8 @@ export class Instance {
         const { do: _, ...changes } = command
         return this.#engine?.configure(changes)
       }
+      case 'login':
+        return this.#engine?.postgres.session((query) => ensureMaster(query, command))
       case 'topology':
         if (this.#engine === undefined) return
         return writeTopology(runFolder(this.#settings.folder), command.members, engineAccount())

@@ -124,7 +124,7 @@ describe('the names of endpoints', { skip }, () => {
     const { output: password } = await home.borealis('cluster', 'password', 'demo')
     for (const { dnsName, address, port } of [writer, instance]) {
       const client = new pg.Client({
-        host: address,
+        host: address ?? '',
         port,
         user: 'postgres',
         password: password.trim(),

@@ -7,8 +7,8 @@ import { once } from 'node:events'
 import { closeSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { openLog } from './process-log.ts'
 import { identify, isAlive, type ProcessIdentity } from './process-identity.ts'
+import { openLog } from './process-log.ts'
 
 export interface DaemonPlace {
   readonly socket: string

@@ -1,5 +1,5 @@
 /** The instances of this machine: processes that outlive us, each known by its folder, and adopted when we come back. */
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { basename, join } from 'node:path'
@@ -194,8 +194,7 @@ export class LocalHost implements HostAgent {
     const { say } = this.#options
     if (before?.storage !== 'waiting' && now.storage === 'waiting')
       say(`instance ${name}: the storage quorum does not answer, operations wait`)
-    if (before?.storage === 'waiting' && now.storage === 'ok')
-      say(`instance ${name}: the storage quorum answers again`)
+    if (before?.storage === 'waiting' && now.storage === 'ok') say(`instance ${name}: the storage quorum answers again`)
     if (now.state === 'recovering' && before?.state !== 'recovering')
       say(`instance ${name}: the engine ended (${now.reason}); it is started again`)
   }
@@ -230,6 +229,9 @@ export class LocalHost implements HostAgent {
   /** What an instance leaves that did not end in order: its engine, the server of its files, the mount. */
   async #clear(name: string): Promise<void> {
     const { home, list } = this.#options
+    // The place itself is not looked at: it may be a dead mount.
+    const folder = instanceFolder(home, name)
+    if (!existsSync(folder) || !readdirSync(folder).includes(basename(mountFolder(home, name)))) return
     const place = placeOf(mountFolder(home, name))
     killProcessesIn(place)
     const server = list.get('server', name)
