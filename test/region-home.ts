@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import pg from 'pg'
 import { ask } from '../src/cli/control-socket.ts'
-import { homeAt } from '../src/cluster/host/home.ts'
 import type { InstanceStatus, RegionStatus } from '../src/cli/region-status.ts'
+import { homeAt } from '../src/cluster/host/home.ts'
 import { enginesFolder } from '../src/engine/postgres/binaries.ts'
 import { preparedTemplate } from '../src/engine/postgres/template.ts'
 import { mountsAt } from '../src/fuse/real-mount.ts'
@@ -17,6 +17,10 @@ import type { OrdinaryUser } from './ordinary-user.ts'
 import { connectAsSuperuser, engineHome, installed } from './postgres-instance.ts'
 
 const BOREALIS = join(import.meta.dirname, '..', 'bin', 'borealis')
+
+/** Of the demo cluster, unless the test says how many: most are about one instance. */
+const withoutReaders = (upArguments: readonly string[]): readonly string[] =>
+  upArguments.includes('--readers') ? upArguments : [...upArguments, '--readers', '0']
 
 export class RegionHome implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))
@@ -39,7 +43,7 @@ export class RegionHome implements AsyncDisposable {
   /** With the engines that are on this machine already. */
   static async make(upArguments: readonly string[]): Promise<RegionHome> {
     await preparedTemplate(await installed())
-    const home = new RegionHome(upArguments)
+    const home = new RegionHome(withoutReaders(upArguments))
     symlinkSync(enginesFolder(engineHome), enginesFolder(home.root))
     return home
   }
@@ -47,7 +51,7 @@ export class RegionHome implements AsyncDisposable {
   /** Of another user, who gets the programs of the engine and makes everything else. */
   static async makeFor(user: OrdinaryUser, upArguments: readonly string[]): Promise<RegionHome> {
     const { folder } = await installed()
-    const home = new RegionHome(upArguments, user.through)
+    const home = new RegionHome(withoutReaders(upArguments), user.through)
     const engines = enginesFolder(home.root)
     mkdirSync(engines)
     symlinkSync(folder, join(engines, basename(folder)))

@@ -22,13 +22,15 @@ import {
   status,
 } from './commands.ts'
 import { READERS_MAX } from './region-commands.ts'
-import { upDetached, upHere } from './up.ts'
+import { DEMO_READERS, upDetached, upHere } from './up.ts'
 import { checkCluster } from './volume-check.ts'
 import { mountVolume } from './volume-mount.ts'
 
 const USAGE = `usage: borealis COMMAND
 
-  up [--no-demo] [--detach]       start the region; without --detach it ends with Ctrl-C
+  up [--no-demo] [--detach] [--readers N]
+                                  start the region; without --detach it ends with Ctrl-C;
+                                  the demo cluster is made with one reader, or N
   down                            stop it, losing nothing
   status [--json]                 everything that runs
   cluster create NAME [--engine postgres] [--engine-version 17] [--readers N]
@@ -88,10 +90,18 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }
 
+function readersFrom(text: string): number {
+  const readers = Number(text)
+  if (!Number.isSafeInteger(readers) || readers < 0 || readers > READERS_MAX)
+    throw new UsageError(`--readers ${text}: a cluster has 0 to ${READERS_MAX} readers`)
+  return readers
+}
+
 async function up(args: readonly string[]): Promise<void> {
   const { values } = parse(args, {
     'no-demo': { type: 'boolean', default: false },
     detach: { type: 'boolean', default: false },
+    readers: { type: 'string', default: `${DEMO_READERS}` },
     // For tests: small nodes and engines.
     set: { type: 'string', multiple: true, default: [] },
     'memory-mib': { type: 'string' },
@@ -100,7 +110,8 @@ async function up(args: readonly string[]): Promise<void> {
   if (memoryMib !== undefined && !(Number.isSafeInteger(memoryMib) && memoryMib > 0))
     throw new UsageError('--memory-mib is a positive whole number')
   nodeOptionsFrom(values.set)
-  const options = { home, demo: !values['no-demo'], nodeSettings: values.set, memoryMib }
+  const readers = readersFrom(values.readers)
+  const options = { home, demo: !values['no-demo'], readers, nodeSettings: values.set, memoryMib }
   await (values.detach ? upDetached(options) : upHere(options))
 }
 
@@ -117,9 +128,7 @@ async function cluster([what, ...args]: readonly string[]): Promise<void> {
         ['NAME'],
       )
       if (values.engine !== 'postgres') throw new UsageError(`--engine ${values.engine}: there is postgres, so far`)
-      const readers = Number(values.readers)
-      if (!Number.isSafeInteger(readers) || readers < 0 || readers > READERS_MAX)
-        throw new UsageError(`--readers ${values.readers}: a cluster has 0 to ${READERS_MAX} readers`)
+      const readers = readersFrom(values.readers)
       const [name = ''] = positionals
       if (!isClusterName(name)) throw new UsageError(`${name} is no name for a cluster: ${CLUSTER_NAME_RULE}`)
       return createCluster(home, name, values['engine-version'], readers)

@@ -2,6 +2,7 @@
 
 import type { ClusterRecord, InstanceRecord } from '../cluster/cluster-records.ts'
 import { clusterStatus, isAvailable } from '../cluster/cluster-views.ts'
+import type { SeenInstance } from '../cluster/host-agent.ts'
 import { addressOf } from '../gateway/endpoint.ts'
 import { volumeName } from '../protocol/lsn.ts'
 import type { Region } from './region.ts'
@@ -38,6 +39,11 @@ function instanceState(region: Region, instance: InstanceRecord): string {
   return seen?.phase === 'gone' ? 'restarting' : 'starting'
 }
 
+function reasonOf(seen: SeenInstance | undefined): string | null {
+  if (seen?.report?.state === 'fenced') return 'another has opened its volume; it is taken back in a few seconds'
+  return seen?.reason ?? seen?.report?.reason ?? null
+}
+
 function instanceOf(region: Region, cluster: ClusterRecord, instance: InstanceRecord): InstanceStatus {
   const seen = region.seen().get(instance.name)
   const report = seen?.phase === 'running' ? seen.report : null
@@ -48,7 +54,7 @@ function instanceOf(region: Region, cluster: ClusterRecord, instance: InstanceRe
     role,
     zone: instance.zone,
     state: instanceState(region, instance),
-    reason: isAvailable(instance, region.seen()) ? null : (seen?.reason ?? seen?.report?.reason ?? null),
+    reason: isAvailable(instance, region.seen()) ? null : reasonOf(seen),
     pid: report?.pid ?? null,
     serverPid: report?.serverPid ?? null,
     enginePid: report?.enginePid ?? null,

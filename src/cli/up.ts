@@ -16,12 +16,14 @@ import type { RegionStatus } from './region-status.ts'
 export interface UpOptions {
   readonly home: Home
   readonly demo: boolean
+  /** Of the demo cluster, when it is made. */
+  readonly readers: number
   readonly nodeSettings: readonly string[]
   readonly memoryMib: number | undefined
 }
 
 const DEMO = 'demo'
-const DEMO_READERS = 1
+export const DEMO_READERS = 1
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
@@ -58,7 +60,7 @@ function connectionText({ home, clusters, instances, endpoints, names }: RegionS
 }
 
 /** Runs the region until it is told to stop. */
-export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions): Promise<void> {
+export async function upHere({ home, demo, readers, nodeSettings, memoryMib }: UpOptions): Promise<void> {
   const names = nameSettings()
   makeHome(home)
   const mounting = await mountingCommand(home)
@@ -108,7 +110,7 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
     },
   }
   const server = await serveCommands(home, handlers)
-  void bringUp(region, commands, demo).then(isUp.resolve, (error: unknown) => {
+  void bringUp(region, commands, demo ? readers : null).then(isUp.resolve, (error: unknown) => {
     isUp.reject(error)
     stopped.reject(error)
   })
@@ -124,15 +126,16 @@ export async function upHere({ home, demo, nodeSettings, memoryMib }: UpOptions)
   }
 }
 
-async function bringUp(region: Region, commands: RegionCommands, demo: boolean): Promise<string[]> {
+/** @param readers of the demo cluster; null: there is to be none */
+async function bringUp(region: Region, commands: RegionCommands, readers: number | null): Promise<string[]> {
   print('starting storage: three zones with two nodes each')
   await region.start()
   if (region.state !== 'running') return []
   const problems: string[] = []
-  if (demo && region.store().cluster(DEMO) === undefined) {
+  if (readers !== null && region.store().cluster(DEMO) === undefined) {
     print(`making cluster ${DEMO}`)
     try {
-      await commands.create({ name: DEMO, engineVersion: undefined, readers: DEMO_READERS })
+      await commands.create({ name: DEMO, engineVersion: undefined, readers })
     } catch (error) {
       problems.push(messageOf(error))
     }
@@ -148,13 +151,14 @@ async function bringUp(region: Region, commands: RegionCommands, demo: boolean):
 const POLL_MS = 50
 
 /** Starts the region in a process of its own, and returns when it is up. */
-export async function upDetached({ home, demo, nodeSettings, memoryMib }: UpOptions): Promise<void> {
+export async function upDetached(options: UpOptions): Promise<void> {
+  const { home } = options
   makeHome(home)
   const running = await untilReady(home).catch((error: unknown) => {
     if (error instanceof NotRunning) return undefined
     throw error
   })
-  if (running === undefined) await startDetached({ home, demo, nodeSettings, memoryMib })
+  if (running === undefined) await startDetached(options)
   else print('the region runs already')
   print(connectionText(await ask(home, 'status', {})))
   print('bin/borealis down stops it; the next start finds the data again.')
@@ -166,11 +170,11 @@ async function untilReady(home: Home): Promise<true> {
   return true
 }
 
-async function startDetached({ home, demo, nodeSettings, memoryMib }: UpOptions): Promise<void> {
+async function startDetached({ home, demo, readers, nodeSettings, memoryMib }: UpOptions): Promise<void> {
   const path = logFile(home, 'region')
   const log = openSync(path, 'a', 0o600)
   const before = statSync(path).size
-  const args = [join(import.meta.dirname, 'main.ts'), 'up']
+  const args = [join(import.meta.dirname, 'main.ts'), 'up', '--readers', `${readers}`]
   if (!demo) args.push('--no-demo')
   if (memoryMib !== undefined) args.push('--memory-mib', `${memoryMib}`)
   for (const setting of nodeSettings) args.push('--set', setting)

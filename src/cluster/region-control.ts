@@ -6,7 +6,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { VolumeId } from '../protocol/lsn.ts'
 import { accountId, migrateAccount } from './account.ts'
 import { decided, nextRun } from './cluster-decisions.ts'
-import { ClusterLoop } from './cluster-loop.ts'
+import { ClusterLoops, type LoopsWorld } from './cluster-loops.ts'
 import type { Decision } from './cluster-plan.ts'
 import type { BranchPoint, ClusterRecord, EndpointRecord, InstanceRecord, StartReason } from './cluster-records.ts'
 import {
@@ -33,30 +33,18 @@ import {
   type LogFile,
 } from './control-plane.ts'
 import type { ControlStore } from './control-store.ts'
-import type { HostAgent, InstanceOrder } from './host-agent.ts'
+import type { HostAgent } from './host-agent.ts'
+import { newCluster, newInstance } from './new-records.ts'
 import { newResourceId } from './resource-id.ts'
 
-export interface RegionControlOptions {
-  readonly store: ControlStore
-  readonly agent: HostAgent
+export interface RegionControlOptions extends LoopsWorld {
   readonly region: string
   readonly hash: string
   readonly zones: readonly string[]
   readonly names: EndpointNames
   newVolumeId(): VolumeId
   newPassword(): string
-  /** A loopback address that nobody has. */
-  newAddress(taken: ReadonlySet<string>): string
-  makeVolume(cluster: ClusterRecord): Promise<void>
-  removeVolume(cluster: ClusterRecord): Promise<void>
-  order(cluster: ClusterRecord, instance: InstanceRecord): Promise<InstanceOrder>
   certificateUntilMs(instance: InstanceRecord): number | null
-  storageAnswers(): boolean
-  isPlaceTaken(error: unknown): boolean
-  onDecision(cluster: ClusterRecord, decision: Decision): void
-  /** Something that people may see has changed. */
-  onChange(): void
-  complain(what: string, error: unknown): void
 }
 
 const CLUSTERS_MAX = 40
@@ -80,9 +68,7 @@ export class RegionControl implements ControlPlane {
   readonly #options: RegionControlOptions
   readonly #store: ControlStore
   readonly #agent: HostAgent
-  readonly #loops = new Map<string, ClusterLoop>()
-  #waiting: (() => void)[] = []
-  #isRunning = false
+  readonly #loops: ClusterLoops
 
   constructor(options: RegionControlOptions) {
     this.#options = options
@@ -94,11 +80,7 @@ export class RegionControl implements ControlPlane {
     this.database = options.store.database
     migrateAccount(this.database, Date.now())
     this.account = accountId(this.database)
-    this.#agent.onChange((name) => {
-      const cluster = this.#store.instance(name)?.cluster
-      if (cluster !== undefined) this.#loops.get(cluster)?.wake()
-      this.#changed()
-    })
+    this.#loops = new ClusterLoops(options)
   }
 
   get store(): ControlStore {
@@ -109,70 +91,27 @@ export class RegionControl implements ControlPlane {
     return this.#agent.seen()
   }
 
-  // -------------------------------------------------------------- loops
-
   start(): void {
-    this.#isRunning = true
-    for (const { name } of this.#store.clusters()) this.#loop(name)
-  }
-
-  #loop(name: string): void {
-    if (!this.#isRunning || this.#loops.has(name)) return
-    const { store, agent } = this.#options
-    const loop = new ClusterLoop(name, {
-      store,
-      agent,
-      makeVolume: (cluster) => this.#options.makeVolume(cluster),
-      removeVolume: (cluster) => this.#options.removeVolume(cluster),
-      order: (cluster, instance) => this.#options.order(cluster, instance),
-      moved: (instance) => ({ ...instance, address: this.#newAddress() }),
-      storageAnswers: () => this.#options.storageAnswers(),
-      isPlaceTaken: (error) => this.#options.isPlaceTaken(error),
-      onDecision: (cluster, decision) => {
-        this.#options.onDecision(cluster, decision)
-        this.#changed()
-      },
-      complain: (what, error) => {
-        this.#options.complain(what, error)
-        this.#changed()
-      },
-    })
-    this.#loops.set(name, loop)
-    loop.start()
+    this.#loops.start()
   }
 
   /** No loop does anything any more; instances go on as they are. */
-  async stop(): Promise<void> {
-    this.#isRunning = false
-    await Promise.all([...this.#loops.values()].map((loop) => loop.stop()))
-    this.#loops.clear()
+  stop(): Promise<void> {
+    return this.#loops.stop()
   }
 
   #newAddress(): string {
     return this.#options.newAddress(this.#store.addresses())
   }
 
-  #changed(): void {
-    for (const [name, loop] of this.#loops) {
-      if (this.#store.cluster(name) !== undefined) continue
-      this.#loops.delete(name)
-      void loop.stop()
-    }
-    this.#options.onChange()
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const wake of waiting) wake()
-  }
-
+  /** Something is wanted of a cluster that was not before. */
   #wake(cluster: string): void {
-    this.#loop(cluster)
-    this.#loops.get(cluster)?.wake()
-    this.#changed()
+    this.#loops.wake(cluster)
   }
 
   /** Resolves when something may have changed. */
   change(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve))
+    return this.#loops.change()
   }
 
   transaction<T>(body: () => T): T {
@@ -248,31 +187,14 @@ export class RegionControl implements ControlPlane {
 
   /** @param branchOf whose data it begins with; null: none */
   createFrom(spec: ClusterSpec, branchOf: BranchPoint | null): Cluster {
-    const { name, engineVersion, masterUser, masterPassword, databaseName, settings } = spec
+    const { name } = spec
     if (this.#store.cluster(name) !== undefined) no('ClusterExists', `DB Cluster ${name} already exists.`)
     if (this.#store.clusters().length >= CLUSTERS_MAX) no('ClusterQuota', `There are ${CLUSTERS_MAX} DB clusters.`)
-    const record: ClusterRecord = {
-      name,
-      resourceId: newResourceId('cluster'),
-      createdMs: Date.now(),
-      engineVersion,
-      masterUser,
-      masterPassword,
-      replicationPassword: this.#options.newPassword(),
-      databaseName,
-      settings,
-      pending: {},
+    const record = newCluster(spec, branchOf, {
       volume: this.#options.newVolumeId(),
-      branchOf,
-      stage: 'creating',
-      hasData: branchOf !== null,
-      wanted: 'running',
-      stoppedMs: null,
-      writer: null,
-      term: 0,
-      failover: null,
+      replicationPassword: this.#options.newPassword(),
       readerAddress: this.#newAddress(),
-    }
+    })
     this.#store.putCluster(record)
     this.#wake(name)
     return this.#view(record)
@@ -325,9 +247,7 @@ export class RegionControl implements ControlPlane {
   }
 
   #rename(name: string, newName: string): void {
-    const loop = this.#loops.get(name)
-    this.#loops.delete(name)
-    void loop?.stop()
+    this.#loops.forget(name)
     this.#store.renameCluster(name, newName)
   }
 
@@ -403,7 +323,8 @@ export class RegionControl implements ControlPlane {
       : no('InstanceState', `DB instance ${name} is not in available state: it is ${status}.`)
   }
 
-  createInstance({ name, cluster, zone, settings }: InstanceSpec): Instance {
+  createInstance(spec: InstanceSpec): Instance {
+    const { name, cluster, zone } = spec
     const record = this.#ready(cluster, ['available', 'creating', 'failing-over'])
     if (this.#store.instance(name) !== undefined) no('InstanceExists', `DB instance ${name} already exists.`)
     const others = this.#store.instancesOf(cluster)
@@ -411,21 +332,7 @@ export class RegionControl implements ControlPlane {
       no('InstanceQuota', `DB cluster ${cluster} has ${CLUSTER_INSTANCES_MAX} DB instances.`)
     if (this.#store.instances().length >= INSTANCES_MAX * CLUSTERS_MAX)
       no('InstanceQuota', 'There are too many DB instances.')
-    const instance: InstanceRecord = {
-      name,
-      resourceId: newResourceId('db'),
-      cluster,
-      createdMs: Date.now(),
-      zone: zone ?? this.#emptiestZone(others),
-      address: this.#newAddress(),
-      settings,
-      pending: {},
-      stage: 'live',
-      run: 1,
-      reason: 'created',
-      ending: 'kill',
-      wasAvailable: false,
-    }
+    const instance = newInstance(spec, { zone: zone ?? this.#emptiestZone(others), address: this.#newAddress() })
     return this.transaction(() => {
       this.#store.putInstance(instance)
       // Others are on their way to it, and the first is the writer.

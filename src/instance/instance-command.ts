@@ -33,7 +33,7 @@ export type InstanceCommand =
   /** What SQL asked for was done, or cannot be. */
   | { readonly do: 'taken'; readonly id: string; readonly problem: string | null }
 
-const WHAT = ['stop', 'replace', 'follow', 'configure', 'login', 'topology', 'crash', 'taken'] as const
+const WHAT = ['stop', 'replace', 'follow', 'configure', 'login', 'topology', 'crash', 'stall', 'taken'] as const
 
 /** @throws VolumeError `Corrupt` for what is no command */
 export function parseCommand(raw: unknown): InstanceCommand {
