@@ -110,6 +110,7 @@ export class Region {
       region: names.space.region,
       hash: names.space.hash,
       zones: ZONES,
+      authorityCertificate: this.#authority.certificate,
       names: this.#endpointNames(),
       newVolumeId: () => this.fleet.volumes.newId(),
       newPassword: generatePassword,

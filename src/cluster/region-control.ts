@@ -41,6 +41,7 @@ export interface RegionControlOptions extends LoopsWorld {
   readonly region: string
   readonly hash: string
   readonly zones: readonly string[]
+  readonly authorityCertificate: string
   readonly names: EndpointNames
   newVolumeId(): VolumeId
   newPassword(): string
@@ -64,6 +65,7 @@ export class RegionControl implements ControlPlane {
   readonly account: string
   readonly hash: string
   readonly zones: readonly string[]
+  readonly authorityCertificate: string
   readonly database: DatabaseSync
   readonly #options: RegionControlOptions
   readonly #store: ControlStore
@@ -77,6 +79,7 @@ export class RegionControl implements ControlPlane {
     this.region = options.region
     this.hash = options.hash
     this.zones = options.zones
+    this.authorityCertificate = options.authorityCertificate
     this.database = options.store.database
     migrateAccount(this.database, Date.now())
     this.account = accountId(this.database)
