@@ -1,5 +1,6 @@
 /** One endpoint of the balancer: takes connections and gives each to a member. */
 import { connect, type Socket } from 'node:net'
+import { isCancelRequest, sendCancelRequest } from './cancel-request.ts'
 import type { BalancedEndpointReport, BalancedEndpointSettings, SocketAddress } from './gateway-command.ts'
 import { Listener } from './listener.ts'
 import { type Candidate, chooseMember } from './member-choice.ts'
@@ -78,26 +79,30 @@ export class BalancedEndpoint {
     this.#clients.add(client)
     client.once('close', () => this.#clients.delete(client))
     client.on('error', () => {})
-    const member = await this.#connectMember()
-    if (member === undefined) {
-      this.#refused++
-      client.destroy()
-    } else if (client.destroyed || member.destroyed) {
-      client.destroy()
-      member.destroy()
-    } else relay(client, member)
-  }
-
-  async #connectMember(): Promise<Socket | undefined> {
     const tried = new Set<Member>()
     for (;;) {
       const member = chooseMember(this.#members, tried, performance.now())
-      if (member === undefined) return undefined
+      if (member === undefined) break
       tried.add(member)
       member.chosen = ++this.#choices
       const socket = await member.connect()
-      if (socket !== undefined) return socket
+      if (socket === undefined) continue
+      if (client.destroyed || socket.destroyed) {
+        socket.destroy()
+        break
+      }
+      client.once('data', (first: Buffer) => this.#passCancelRequest(first, member))
+      relay(client, socket)
+      return
     }
+    this.#refused++
+    client.destroy()
+  }
+
+  /** To the members that the client is not connected to. */
+  #passCancelRequest(first: Buffer, connected: Member): void {
+    if (!isCancelRequest(first)) return
+    for (const member of this.#members) if (member !== connected) sendCancelRequest(first, member.place)
   }
 
   report(): BalancedEndpointReport {

@@ -11,8 +11,8 @@ const ZONE: DnsZone = {
   domain: DOMAIN,
   address: '127.20.0.1',
   endpoints: [
-    { dnsName: WRITER, addresses: ['127.20.0.2'] },
-    { dnsName: `demo-1.k3j9x0q2m4zt.local-1.${DOMAIN}`, addresses: ['127.20.0.2'] },
+    { dnsName: WRITER, addresses: ['127.20.0.2'], balancer: null },
+    { dnsName: `demo-1.k3j9x0q2m4zt.local-1.${DOMAIN}`, addresses: ['127.20.0.2'], balancer: null },
   ],
   turnOf: () => 0,
 }
@@ -116,9 +116,9 @@ describe('an answer', () => {
 
 describe('a name with several addresses', () => {
   const READERS = ['127.20.0.3', '127.20.0.4', '127.20.0.5']
-  const several = (addresses = READERS): DnsZone => {
+  const several = (addresses = READERS, balancer: string | null = '127.20.0.9'): DnsZone => {
     let turn = 0
-    return { ...ZONE, endpoints: [...ZONE.endpoints, { dnsName: READER, addresses }], turnOf: () => turn++ }
+    return { ...ZONE, endpoints: [...ZONE.endpoints, { dnsName: READER, addresses, balancer }], turnOf: () => turn++ }
   }
 
   it('has all of them in each answer, and another one first each time', () => {
@@ -141,8 +141,12 @@ describe('a name with several addresses', () => {
     assert.deepEqual(firsts, READERS)
   })
 
-  it('is there, with none, while there is nobody behind it', () => {
-    const reply = answer(query(READER), several([]))
+  it('has that of its balancer, which refuses, while there is nobody', () => {
+    assert.deepEqual(addresses(answer(query(READER), several([]))), ['127.20.0.9'])
+  })
+
+  it('is there, with none, while there is nobody and no balancer', () => {
+    const reply = answer(query(READER), several([], null))
     assert.deepEqual([reply.rcode, reply.flag_aa, addresses(reply), soaOf(reply)], ['NOERROR', true, [], [1]])
   })
 })
@@ -179,7 +183,9 @@ describe('EDNS', () => {
 describe('an answer that is too long', () => {
   const many = (count: number) => ({
     ...ZONE,
-    endpoints: [{ dnsName: WRITER, addresses: Array.from({ length: count }, (_, i) => `127.20.1.${i}`) }],
+    endpoints: [
+      { dnsName: WRITER, addresses: Array.from({ length: count }, (_, i) => `127.20.1.${i}`), balancer: null },
+    ],
   })
   const cut = (request: Buffer, count: number, transport: DnsTransport = 'udp') => {
     const { flag_tc, flag_aa, rcode, answers } = answer(request, many(count), transport)

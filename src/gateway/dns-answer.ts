@@ -6,7 +6,7 @@
 import { type Answer, AUTHORITATIVE_ANSWER, decode, encode, type Question, TRUNCATED_RESPONSE } from 'dns-packet'
 import type { Endpoint } from './endpoint.ts'
 
-type DnsEndpoint = Pick<Endpoint, 'dnsName' | 'addresses'>
+type DnsEndpoint = Pick<Endpoint, 'dnsName' | 'addresses' | 'balancer'>
 
 export interface DnsZone {
   readonly domain: string
@@ -80,8 +80,12 @@ const soa = ({ domain }: DnsZone): Answer => ({
   },
 })
 
-/** Beginning with another one each time. */
-function addressesOf({ dnsName, addresses }: DnsEndpoint, turnOf: DnsZone['turnOf']): readonly string[] {
+/**
+ * Of the members, beginning with another one each time. While there is nobody the balancer's, which refuses: what has no
+ * address at all is remembered by some clients for longer than the answer holds.
+ */
+function addressesOf({ dnsName, addresses, balancer }: DnsEndpoint, turnOf: DnsZone['turnOf']): readonly string[] {
+  if (addresses.length === 0 && balancer !== null) return [balancer]
   if (addresses.length < 2) return addresses
   const first = turnOf(dnsName) % addresses.length
   return [...addresses.slice(first), ...addresses.slice(0, first)]
@@ -91,7 +95,7 @@ function addressesOf({ dnsName, addresses }: DnsEndpoint, turnOf: DnsZone['turnO
 function recordsOf(zone: DnsZone, { name: asked, type }: Question): Answer[] | undefined {
   const { domain } = zone
   const name = asked.toLowerCase()
-  const endpoints = [...zone.endpoints, { dnsName: `ns.${domain}`, addresses: [zone.address] }]
+  const endpoints = [...zone.endpoints, { dnsName: `ns.${domain}`, addresses: [zone.address], balancer: null }]
   const here = endpoints.find(({ dnsName }) => dnsName === name)
   // What has names below it exists, though it has nothing to tell.
   if (here === undefined && name !== domain && !endpoints.some(({ dnsName }) => dnsName.endsWith(`.${name}`)))

@@ -16,8 +16,8 @@ const ZONE: DnsZone = {
   domain: DOMAIN,
   address: '127.0.0.1',
   endpoints: [
-    { dnsName: WRITER, addresses: ['127.20.0.2'] },
-    { dnsName: READER, addresses: READERS },
+    { dnsName: WRITER, addresses: ['127.20.0.2'], balancer: null },
+    { dnsName: READER, addresses: READERS, balancer: '127.20.0.9' },
   ],
   turnOf: () => 0,
 }

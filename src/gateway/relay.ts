@@ -3,7 +3,7 @@
  *
  * Hot path: bytes pass through the streams of Node, and nothing is looked at. Who does not read stops who writes, as
  * between two sockets; so a relay holds what is in its four buffers at most, and that only while one of the two is slow.
- * Measured by `gateway-speed.test.ts`.
+ * Measured in `test/processes/gateway.test.ts`.
  */
 import type { Socket, TcpNetConnectOpts } from 'node:net'
 
