@@ -37,15 +37,19 @@ const BODY_BYTES_MAX = 1 << 20
 /** Of a client that sends nothing, or too slowly. */
 const REQUEST_MS_MAX = 30_000
 
-async function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
-    length += chunk.length
-    if (length > BODY_BYTES_MAX) throw new ApiError('RequestEntityTooLarge', 413, 'Request size exceeded the limit.')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+/** What is over the limit is read and dropped, so that the client gets to its answer. */
+function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = []
+    let length = 0
+    request.on('data', (chunk: Uint8Array) => {
+      length += chunk.length
+      if (length <= BODY_BYTES_MAX) chunks.push(chunk)
+      else reject(new ApiError('RequestEntityTooLarge', 413, 'Request size exceeded the limit.'))
+    })
+    request.once('end', () => resolve(Buffer.concat(chunks)))
+    request.once('error', reject)
+  })
 }
 
 const NOTHING = new Uint8Array()

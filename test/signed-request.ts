@@ -1,0 +1,89 @@
+/** Requests signed by hand, so that each part of a signature can be wrong. */
+import { createHash, createHmac } from 'node:crypto'
+import { SignatureV4 } from '@smithy/signature-v4'
+import type { TestApi } from './api-server.ts'
+
+class Sha256 {
+  readonly #hash
+  constructor(secret?: unknown) {
+    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', secret as string | Uint8Array)
+  }
+  update(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+  }
+  async digest(): Promise<Uint8Array> {
+    return this.#hash.digest()
+  }
+  reset(): void {}
+}
+
+export interface SigningOptions {
+  readonly accessKeyId?: string
+  readonly secretAccessKey?: string
+  readonly region?: string
+  readonly service?: string
+  readonly atMs?: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export const signer = ({ credentials, plane }: TestApi, options: SigningOptions = {}): SignatureV4 =>
+  new SignatureV4({
+    credentials: { ...credentials, ...options },
+    region: options.region ?? plane.region,
+    service: options.service ?? 'rds',
+    sha256: Sha256,
+    applyChecksum: false,
+  })
+
+const FORM = 'application/x-www-form-urlencoded; charset=utf-8'
+
+/** The headers of a request that sends a body to `/`. */
+export async function signedHeaders(
+  api: TestApi,
+  body: string | Uint8Array,
+  options: SigningOptions = {},
+): Promise<Record<string, string>> {
+  const { host, hostname } = new URL(api.endpoint)
+  const signed = await signer(api, options).sign(
+    {
+      method: 'POST',
+      protocol: 'http:',
+      hostname,
+      path: '/',
+      headers: { host, 'content-type': FORM, ...options.headers },
+      body,
+    },
+    { signingDate: new Date(options.atMs ?? Date.now()) },
+  )
+  // `fetch` has its own idea of this one, which is the same.
+  const { host: _, ...headers } = signed.headers
+  return headers
+}
+
+export interface Answered {
+  readonly status: number
+  readonly text: string
+  /** Of an error, where it is one in XML. */
+  readonly code: string | undefined
+  readonly message: string | undefined
+}
+
+export async function answered(response: Response): Promise<Answered> {
+  const text = await response.text()
+  return {
+    status: response.status,
+    text,
+    code: /<Code>(.*?)<\/Code>/.exec(text)?.[1],
+    message: /<Message>(.*?)<\/Message>/s.exec(text)?.[1],
+  }
+}
+
+/** Sends a form, signed. */
+export async function send(
+  api: TestApi,
+  form: string | Uint8Array<ArrayBuffer>,
+  options: SigningOptions = {},
+): Promise<Answered> {
+  const headers = await signedHeaders(api, form, options)
+  return answered(await fetch(api.endpoint, { method: 'POST', headers, body: form }))
+}
