@@ -6,7 +6,8 @@ import { familyOf } from './parameter-definitions.ts'
 import { defaultGroupName } from './parameter-groups.ts'
 import { DEFAULT_SUBNET_GROUP } from './subnet-groups.ts'
 
-const CERTIFICATE_AUTHORITY = 'rds-ca-rsa2048-g1'
+/** Of the region's own authority: named as AWS names its authorities, for the key that ours has. */
+export const CERTIFICATE_AUTHORITY = 'rds-ca-ecc256-g1'
 /** Eight hours of the night of most regions: one half hour in it, by chance, so that not all have the same. */
 const NIGHT_HOUR = 3
 const GIB = 1 << 30

@@ -18,6 +18,7 @@ import type {
   SourceRegionMessage,
 } from '@aws-sdk/client-rds'
 import { parseArn } from '../../cluster/arn.ts'
+import { CERTIFICATE_AUTHORITY } from '../../cluster/defaults.ts'
 import { INSTANCE_CLASSES } from '../../cluster/instance-classes.ts'
 import { familyOf } from '../../cluster/parameter-definitions.ts'
 import { parameterGroups } from '../../cluster/parameter-groups.ts'
@@ -25,7 +26,6 @@ import { subnetGroups } from '../../cluster/subnet-groups.ts'
 import { availableVersions, type PostgresVersion } from '../../engine/postgres/versions.ts'
 import { fault } from '../api-error.ts'
 import type { Call, Operation } from './call.ts'
-import { AUTHORITY } from './certificates.ts'
 import { clusterNamed } from './clusters.ts'
 import { ENGINE, isDefault } from './engine-versions.ts'
 import { instanceNamed } from './instances.ts'
@@ -52,7 +52,7 @@ const showVersion = ({ major, name }: PostgresVersion): DBEngineVersion => ({
   SupportsLocalWriteForwarding: false,
   SupportsIntegrations: false,
   SupportsCertificateRotationWithoutRestart: false,
-  SupportedCACertificateIdentifiers: [AUTHORITY],
+  SupportedCACertificateIdentifiers: [CERTIFICATE_AUTHORITY],
 })
 
 export const describeDBEngineVersions: Operation<DescribeDBEngineVersionsMessage, DBEngineVersionMessage> = (input) => {

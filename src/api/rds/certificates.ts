@@ -1,11 +1,9 @@
 /** The authority that certificates of instances come from: the region's own, the only one there is. */
 import { X509Certificate } from 'node:crypto'
 import type { Certificate, CertificateMessage, DescribeCertificatesMessage } from '@aws-sdk/client-rds'
+import { CERTIFICATE_AUTHORITY as AUTHORITY } from '../../cluster/defaults.ts'
 import { fault } from '../api-error.ts'
 import type { Call, Operation } from './call.ts'
-
-/** Named as AWS names its authorities, for the key that ours has. */
-export const AUTHORITY = 'rds-ca-ecc256-g1'
 
 const notFound = (name: string) => fault('CertificateNotFoundFault', `Certificate not found: ${name}`)
 

@@ -16,10 +16,10 @@ import type {
   StopDBClusterResult,
 } from '@aws-sdk/client-rds'
 import type { Cluster, ClusterChange } from '../../cluster/control-plane.ts'
+import { defaultClusterSettings } from '../../cluster/defaults.ts'
 import { replaceTags } from '../../cluster/tags.ts'
 import { fault, invalidCombination } from '../api-error.ts'
 import { arn, type Call, nameGiven, type Operation, refuse, tagsGiven } from './call.ts'
-import { AUTHORITY } from './certificates.ts'
 import { refuseUnsupported, settingsGiven } from './cluster-settings.ts'
 import { showCluster, showClusters } from './cluster-view.ts'
 import { checkEngine, ENGINE, engineVersion } from './engine-versions.ts'
@@ -28,8 +28,7 @@ import { databaseName, identifier, masterPassword, masterUser } from './identifi
 import { filtered, page } from './pages.ts'
 import { checkWindows, defaultBackupWindow, defaultMaintenanceWindow } from './windows.ts'
 
-export const DEFAULT_PORT = 5432
-export const DEFAULT_SECURITY_GROUP = 'sg-default'
+const DEFAULT_PORT = 5432
 
 export const clusterNotFound = (name: string) => fault('DBClusterNotFoundFault', `DBCluster ${name} not found.`)
 
@@ -68,19 +67,11 @@ export const createDBCluster: Operation<CreateDBClusterMessage, CreateDBClusterR
   })
   const given = settingsGiven(input)
   const settings = {
+    ...defaultClusterSettings(version.name, DEFAULT_PORT),
     backupWindow: defaultBackupWindow(name),
     maintenanceWindow: defaultMaintenanceWindow(name),
     parameterGroup: parameterGroupFor(call, 'cluster', input.DBClusterParameterGroupName, version.name),
     subnetGroup: subnetGroupFor(call, input.DBSubnetGroupName),
-    securityGroups: [DEFAULT_SECURITY_GROUP],
-    port: DEFAULT_PORT,
-    backupRetentionDays: 1,
-    deletionProtection: false,
-    copyTagsToSnapshot: false,
-    iamAuthentication: false,
-    logExports: [],
-    storageType: 'aurora' as const,
-    caIdentifier: AUTHORITY,
     ...given,
   }
   checkWindows(settings.backupWindow, settings.maintenanceWindow)

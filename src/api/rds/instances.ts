@@ -11,7 +11,8 @@ import type {
   RebootDBInstanceMessage,
   RebootDBInstanceResult,
 } from '@aws-sdk/client-rds'
-import type { Cluster, Instance, InstanceChange } from '../../cluster/control-plane.ts'
+import type { Cluster, Instance, InstanceChange, InstanceSettings } from '../../cluster/control-plane.ts'
+import { defaultInstanceSettings } from '../../cluster/defaults.ts'
 import { instanceClass } from '../../cluster/instance-classes.ts'
 import { replaceTags } from '../../cluster/tags.ts'
 import { fault, invalidCombination, invalidValue } from '../api-error.ts'
@@ -26,7 +27,6 @@ import { filtered, page } from './pages.ts'
 import { checkWindows, defaultMaintenanceWindow, maintenanceWindow } from './windows.ts'
 
 const TIER_MAX = 15
-const DEFAULT_TIER = 1
 
 export const instanceNotFound = (name: string) => fault('DBInstanceNotFoundFault', `DBInstance ${name} not found.`)
 
@@ -83,11 +83,22 @@ function refuseUnsupported(input: CreateDBInstanceMessage | ModifyDBInstanceMess
   })
 }
 
-function checkOwnWindow(given: string | undefined, cluster: Cluster): string | undefined {
-  if (given === undefined || given === '') return undefined
-  const window = maintenanceWindow(given)
-  checkWindows(cluster.settings.backupWindow, window)
-  return window
+/** What creating and modifying have in common; only what was given. */
+function settingsGiven(
+  input: CreateDBInstanceMessage | ModifyDBInstanceMessage,
+  cluster: Cluster,
+): Partial<InstanceSettings> {
+  const { PromotionTier: tier, PreferredMaintenanceWindow: window, CACertificateIdentifier: authority } = input
+  const own = window ? maintenanceWindow(window) : undefined
+  if (own !== undefined) checkWindows(cluster.settings.backupWindow, own)
+  return {
+    ...(tier !== undefined && { promotionTier: numberWithin('PromotionTier', tier, 0, TIER_MAX) }),
+    ...(own !== undefined && { maintenanceWindow: own }),
+    ...(authority !== undefined && { caIdentifier: certificateAuthority(authority) }),
+    ...(input.AutoMinorVersionUpgrade !== undefined && { autoMinorVersionUpgrade: input.AutoMinorVersionUpgrade }),
+    ...(input.PubliclyAccessible !== undefined && { publiclyAccessible: input.PubliclyAccessible }),
+    ...(input.CopyTagsToSnapshot !== undefined && { copyTagsToSnapshot: input.CopyTagsToSnapshot }),
+  }
 }
 
 export const createDBInstance: Operation<CreateDBInstanceMessage, CreateDBInstanceResult> = (input, call) => {
@@ -102,7 +113,7 @@ export const createDBInstance: Operation<CreateDBInstanceMessage, CreateDBInstan
     )
   refuseOfTheCluster(input, cluster)
   refuseUnsupported(input)
-  const { AvailabilityZone: zone, PromotionTier: tier } = input
+  const { AvailabilityZone: zone } = input
   if (zone !== undefined && !call.plane.zones.includes(zone))
     throw invalidValue(`Invalid availability zone: ${zone}. Valid are ${call.plane.zones.join(', ')}.`)
   const spec = {
@@ -110,15 +121,12 @@ export const createDBInstance: Operation<CreateDBInstanceMessage, CreateDBInstan
     cluster: cluster.name,
     zone: zone ?? null,
     settings: {
-      instanceClass: classNamed(input.DBInstanceClass),
+      ...defaultInstanceSettings(cluster.engineVersion),
+      maintenanceWindow: defaultMaintenanceWindow(name),
       parameterGroup: parameterGroupFor(call, 'instance', input.DBParameterGroupName, cluster.engineVersion),
-      promotionTier: tier === undefined ? DEFAULT_TIER : numberWithin('PromotionTier', tier, 0, TIER_MAX),
-      maintenanceWindow: checkOwnWindow(input.PreferredMaintenanceWindow, cluster) ?? defaultMaintenanceWindow(name),
-      autoMinorVersionUpgrade: input.AutoMinorVersionUpgrade ?? true,
-      publiclyAccessible: input.PubliclyAccessible ?? false,
-      copyTagsToSnapshot: input.CopyTagsToSnapshot ?? false,
-      caIdentifier: certificateAuthority(input.CACertificateIdentifier ?? cluster.settings.caIdentifier),
-      monitoringIntervalSeconds: 0,
+      caIdentifier: cluster.settings.caIdentifier,
+      ...settingsGiven(input, cluster),
+      instanceClass: classNamed(input.DBInstanceClass),
     },
   }
   const tags = tagsGiven(input.Tags)
@@ -153,20 +161,12 @@ export const modifyDBInstance: Operation<ModifyDBInstanceMessage, ModifyDBInstan
     )
   refuseOfTheCluster(input, cluster)
   refuseUnsupported(input)
-  const { NewDBInstanceIdentifier: newName, DBParameterGroupName: group, PromotionTier: tier } = input
-  const window = checkOwnWindow(input.PreferredMaintenanceWindow, cluster)
+  const { NewDBInstanceIdentifier: newName, DBParameterGroupName: group } = input
   const change: InstanceChange = {
+    ...settingsGiven(input, cluster),
     ...(newName !== undefined && { newName: identifier('NewDBInstanceIdentifier', newName) }),
     ...(input.DBInstanceClass !== undefined && { instanceClass: classNamed(input.DBInstanceClass) }),
     ...(group !== undefined && { parameterGroup: parameterGroupFor(call, 'instance', group, instance.engineVersion) }),
-    ...(tier !== undefined && { promotionTier: numberWithin('PromotionTier', tier, 0, TIER_MAX) }),
-    ...(window !== undefined && { maintenanceWindow: window }),
-    ...(input.AutoMinorVersionUpgrade !== undefined && { autoMinorVersionUpgrade: input.AutoMinorVersionUpgrade }),
-    ...(input.PubliclyAccessible !== undefined && { publiclyAccessible: input.PubliclyAccessible }),
-    ...(input.CopyTagsToSnapshot !== undefined && { copyTagsToSnapshot: input.CopyTagsToSnapshot }),
-    ...(input.CACertificateIdentifier !== undefined && {
-      caIdentifier: certificateAuthority(input.CACertificateIdentifier),
-    }),
   }
   const changed = call.plane.modifyInstance(instance.name, change, input.ApplyImmediately ?? false)
   return { DBInstance: showInstance(call, changed) }
