@@ -42,17 +42,14 @@ class Member implements Candidate {
     if (!isConnected) this.failedMs = performance.now()
     return isConnected ? socket : undefined
   }
-
-  /** Connections that it has end, too. */
-  remove(): void {
-    for (const socket of this.sockets) socket.destroy()
-  }
 }
 
 export class BalancedEndpoint {
   readonly name: string
   readonly #listener: Listener
   #members: readonly Member[] = []
+  /** Those that get no more connections, and have some. */
+  #left: readonly Member[] = []
   readonly #clients = new Set<Socket>()
   #choices = 0
   #refused = 0
@@ -64,11 +61,14 @@ export class BalancedEndpoint {
     this.setMembers(members)
   }
 
-  /** Connections of members that stay go on. */
+  /**
+   * New connections go to these. Those of others go on until one of their ends does: a member that has died closes them
+   * itself, and one that is only to get no more work, or was late to say that it is well, has done its clients no harm.
+   */
   setMembers(places: readonly SocketAddress[]): void {
-    const before = this.#members
+    const before = [...this.#members, ...this.#left]
     this.#members = places.map((place) => before.find((member) => isSame(member.place, place)) ?? new Member(place))
-    for (const member of before) if (!this.#members.includes(member)) member.remove()
+    this.#left = before.filter((member) => member.connections > 0 && !this.#members.includes(member))
   }
 
   isAt(place: SocketAddress): boolean {
@@ -113,6 +113,7 @@ export class BalancedEndpoint {
       state,
       problem,
       members: this.#members.map((member) => ({ ...member.place, connections: member.connections })),
+      left: this.#left.reduce((sum, { connections }) => sum + connections, 0),
       refused: this.#refused,
     }
   }
@@ -120,7 +121,7 @@ export class BalancedEndpoint {
   /** Its connections end. */
   close(): void {
     this.#listener.close()
-    this.setMembers([])
+    this.#members = []
     for (const client of this.#clients) client.destroy()
   }
 }

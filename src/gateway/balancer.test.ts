@@ -149,21 +149,36 @@ describe('the balancer', () => {
     assert.deepEqual([balancer.report()[0]?.refused, counts()], [4, []])
   })
 
-  it('ends connections of a member that is gone, and no others', async () => {
+  it('leaves a connection where it is, whoever the members are', async () => {
     const [one, two] = await serving(undefined, undefined)
     assert(one && two)
     await balance(members)
-    const sockets = [await client(), await client(), await client()]
-    const names = await Promise.all(sockets.map(text))
-    assert.deepEqual(names, ['1', '2', '1'])
+    const sockets = [await client(), await client(), await client()] as const
+    assert.deepEqual(await Promise.all(sockets.map(text)), ['1', '2', '1'])
     await balance([two])
-    await Promise.all([sockets[0], sockets[2]].map((socket) => closed(socket!.resume())))
-    const [, kept] = sockets
-    two.sockets[0]?.write('still here')
-    assert.equal(await text(kept!), 'still here')
-    assert.deepEqual(counts(), [1])
+    assert.deepEqual([await asked(), counts(), balancer.report()[0]?.left], ['2', [2], 2])
+    const [first, , third] = sockets
+    one.sockets[0]?.write('still here')
+    assert.equal(await text(first), 'still here')
+    first.destroy()
+    await until('it is gone', () => balancer.report()[0]?.left === 1)
+    // One that comes back has what it still has.
     await balance(members)
-    assert.deepEqual([await asked(), counts()], ['1', [1, 1]])
+    assert.deepEqual([counts(), balancer.report()[0]?.left], [[1, 2], 0])
+    third.destroy()
+    await until('it is gone', () => counts()?.[0] === 0)
+    assert.deepEqual([await asked(), await asked(), counts()], ['1', '1', [2, 2]])
+  })
+
+  it('ends the connections of a member that dies', async () => {
+    const [one] = await serving(undefined, undefined)
+    assert(one)
+    await balance(members)
+    const [first, second] = [await client(), await client()]
+    assert.deepEqual([await text(first), await text(second)], ['1', '2'])
+    one.close()
+    await closed(first.resume())
+    assert.ok(!second.closed)
   })
 
   it('ends the connections of an endpoint that is gone; its place is free at once', async () => {
@@ -178,6 +193,23 @@ describe('the balancer', () => {
     await until('it listens', () => balancer.report()[0]?.state === 'listening')
     assert.equal(await asked(), '1')
     assert.equal(balancer.report()[0]?.name, name)
+  })
+
+  it('ends connections of which one end had no more to say, when their endpoint is gone', async () => {
+    const [one] = await serving('')
+    assert(one)
+    for (const side of ['client', 'member'] as const) {
+      await balance(members)
+      const [near, far] = await ends(side, one)
+      near.end()
+      await once(far.resume(), 'end')
+      balancer.configure([])
+      await until('it is told that nobody listens', () => {
+        far.write('hello?')
+        return far.closed
+      })
+      await closed(near.resume())
+    }
   })
 
   it('lets endpoints change places', async () => {

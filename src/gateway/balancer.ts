@@ -14,7 +14,7 @@ export class Balancer {
     this.#onChange = onChange
   }
 
-  /** These are the endpoints from now on. Connections go on where the endpoint, its place and their member stay. */
+  /** These are the endpoints from now on. Connections go on where the endpoint and its place stay. */
   configure(endpoints: readonly BalancedEndpointSettings[]): void {
     const wanted = new Map(endpoints.map((settings) => [settings.name, settings]))
     // First, so that others can have their places.

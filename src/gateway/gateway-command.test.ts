@@ -26,7 +26,6 @@ describe('what the balancer is told', () => {
       { do: 'endpoints', endpoints: [{ ...ENDPOINT, members: [{ ...PLACE, port: 65_536 }] }] },
       { do: 'endpoints', endpoints: [], also: 1 },
     ]
-    for (const each of wrong)
-      assert.throws(() => parseGatewayCommand(each), { code: 'Corrupt' }, JSON.stringify(each))
+    for (const each of wrong) assert.throws(() => parseGatewayCommand(each), { code: 'Corrupt' }, JSON.stringify(each))
   })
 })

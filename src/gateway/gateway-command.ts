@@ -28,6 +28,8 @@ export interface BalancedEndpointReport {
   readonly state: ListenerState
   readonly problem: string | null
   readonly members: readonly (SocketAddress & { readonly connections: number })[]
+  /** Connections to those that were members once. */
+  readonly left: number
   /** Connections so far that nobody could be found for. */
   readonly refused: number
 }

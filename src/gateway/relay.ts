@@ -24,7 +24,7 @@ function follow(from: Socket, to: Socket): void {
   from.pipe(to)
   from.once('close', (hadError) => {
     if (hadError) to.resetAndDestroy()
-    else if (!from.readableEnded) to.destroy()
+    else if (!(from.readableEnded && from.writableFinished)) to.destroy()
   })
 }
 
