@@ -3,16 +3,18 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
+import { accessKeys, credentialsText } from '../cluster/account.ts'
 import { ControlStore } from '../cluster/control-store.ts'
 import type { Home } from '../cluster/host/home.ts'
 import { clearLeftovers } from '../cluster/host/leftovers.ts'
 import { identify, isAlive } from '../cluster/host/process-identity.ts'
 import type { PastPoint } from '../cluster/past-point.ts'
 import { PlainError } from '../cluster/plain-error.ts'
+import { apiAddress } from './api-address.ts'
 import { ask, NotRunning } from './control-socket.ts'
 import { lockHome } from './region.ts'
 import type { NewInstance } from './region-commands.ts'
-import { nameSettings, removeNames } from './region-names.ts'
+import { nameSettings, REGION, removeNames } from './region-names.ts'
 import { columns, type RegionStatus, statusText } from './region-status.ts'
 
 const print = (line: string): void => {
@@ -132,6 +134,20 @@ function passwordOf(home: Home, name: string): string {
 }
 
 export const printPassword = (home: Home, name: string): void => print(passwordOf(home, name))
+
+/** Of the local account, also while no region runs. */
+export function printCredentials(home: Home, format: 'profile' | 'env'): void {
+  if (!existsSync(home.control)) throw new PlainError(`there is no region in ${home.root} yet: borealis up makes one`)
+  const store = ControlStore.open(home.control)
+  try {
+    const [key] = accessKeys(store.database)
+    if (key === undefined) throw new PlainError('the account has no access key')
+    const { host, port } = apiAddress()
+    print(credentialsText(format, key, { region: REGION, address: `${host}:${port}` }))
+  } finally {
+    store.close()
+  }
+}
 
 // -------------------------------------------------------------- connections
 

@@ -16,6 +16,7 @@ import {
   failover,
   listClusters,
   patchCluster,
+  printCredentials,
   printPassword,
   psql,
   rebootInstance,
@@ -45,6 +46,8 @@ const USAGE = `usage: borealis COMMAND
   instance reboot NAME
   failover NAME [--to INSTANCE]   make a reader the writer
   patch NAME                      new code under a running cluster: sessions go on after a pause
+  credentials [--format profile|env]
+                                  the access key of the local account, for AWS's tools
   psql NAME [ARGUMENTS]           connect as the master user
   volume check NAME               compare all copies, and check the files; status 1 when
                                   something is wrong
@@ -53,9 +56,6 @@ const USAGE = `usage: borealis COMMAND
                                   are taken, and gone with it
 
 Data is in BOREALIS_HOME (~/.borealis). Why something failed, with BOREALIS_DEBUG=1 in detail.`
-
-/** Of the contract, and not built yet. */
-const LATER = ['credentials']
 
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
 
@@ -215,6 +215,13 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
       await failover(home, positionals[0] ?? '', values.to)
       return 0
     }
+    case 'credentials': {
+      const { values } = parse(args, { format: { type: 'string', default: 'profile' } })
+      if (values.format !== 'profile' && values.format !== 'env')
+        throw new UsageError(`--format ${values.format}: it is profile or env`)
+      printCredentials(home, values.format)
+      return 0
+    }
     case 'patch':
       await patchCluster(home, parse(args, {}, ['NAME']).positionals[0] ?? '')
       return 0
@@ -233,7 +240,7 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
     case undefined:
       throw new UsageError('a command is missing')
     default:
-      throw new UsageError(LATER.includes(command) ? `${command} is not built yet` : `there is no command ${command}`)
+      throw new UsageError(`there is no command ${command}`)
   }
 }
 

@@ -64,6 +64,8 @@ function importCluster(home: Home, store: ControlStore, old: OldCluster): void {
     reason: 'started',
     ending: 'kill',
     wasAvailable: true,
+    availableRun: 0,
+    pendingReboot: [],
   })
 }
 

@@ -17,7 +17,8 @@ const FORMAT = 1
 
 export type RegionIdentity = Pick<NameSpace, 'hash' | 'region'>
 
-const REGION = 'local-1'
+/** All regions of one machine have the same, as their accounts differ. */
+export const REGION = 'local-1'
 /** As many as Aurora's: 62 bits. */
 const HASH_CHARS = 12
 

@@ -80,7 +80,7 @@ function endpointsOf(region: Region): EndpointStatus[] {
 export function regionStatus(region: Region): RegionStatus {
   const clusters = region.store().clusters()
   return {
-    api: null,
+    api: region.api,
     home: region.home.root,
     pid: process.pid,
     state: region.state,

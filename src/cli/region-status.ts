@@ -62,7 +62,7 @@ export interface EndpointStatus {
 }
 
 export interface RegionStatus {
-  /** There is none yet. */
+  /** Where it listens. */
   readonly api: string | null
   readonly home: string
   readonly pid: number

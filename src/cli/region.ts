@@ -4,13 +4,16 @@
  * for it. Whatever it finds running when it starts, left by one that was killed, goes on undisturbed.
  */
 import { chmodSync, rmSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
+import { ApiServer } from '../api/server.ts'
 import { Authority } from '../cluster/authority.ts'
 import type { Decision } from '../cluster/cluster-plan.ts'
 import { primaryOf } from '../cluster/cluster-plan.ts'
 import type { ClusterRecord, InstanceRecord } from '../cluster/cluster-records.ts'
 import { type EndpointNames, isAvailable } from '../cluster/cluster-views.ts'
 import { ControlStore } from '../cluster/control-store.ts'
+import { EngineParameters, type InstanceCapacity } from '../cluster/engine-parameters.ts'
 import { newAddress } from '../cluster/host/free-address.ts'
 import { type Home, makeHome } from '../cluster/host/home.ts'
 import { LocalHost, PlaceTaken } from '../cluster/host/local-host.ts'
@@ -33,6 +36,7 @@ import { type FolderLock, lockFolder } from '../storage/real-lock.ts'
 import { FleetHealth } from '../volume/fleet-health.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { type Fleet, openFleet } from '../volume/tcp-fleet.ts'
+import type { ApiAddress } from './api-address.ts'
 import { GatewayProcess } from './gateway-process.ts'
 import { importClusters } from './old-clusters.ts'
 import { certificateNames, type RegionEndpoint, regionEndpoints } from './region-endpoints.ts'
@@ -47,6 +51,8 @@ export interface RegionOptions {
   /** For instances, which mount. */
   readonly mounting: MountingCommand
   readonly names: NameSettings
+  /** Where the API listens. */
+  readonly api: ApiAddress
   /** What people may want to know. */
   readonly say: (line: string) => void
 }
@@ -60,6 +66,8 @@ const LOST_AFTER_MS = 60_000
 /** So often SQL is told how readers do. */
 const TOPOLOGY_EVERY_MS = 1000
 const MIB = 1 << 20
+/** No engine is given more than this part of the machine, whatever its class. */
+const MEMORY_SHARE = 2
 
 export class Region {
   readonly control: RegionControl
@@ -75,6 +83,8 @@ export class Region {
   readonly #left: ReturnType<typeof ProcessList.read>
   readonly #agent: LocalHost
   readonly #gateway: GatewayProcess
+  readonly #parameters: EngineParameters
+  #api: ApiServer | undefined
   readonly #stopped = new AbortController()
   readonly #certificateUntilMs = new Map<string, number>()
   #zones: StorageZone[] = []
@@ -104,6 +114,7 @@ export class Region {
     this.#authority = new Authority(home)
     this.#agent = new LocalHost({ home, list: this.#list, mounting, memoryMib, say })
     this.#gateway = new GatewayProcess({ home, list: this.#list, say })
+    this.#parameters = new EngineParameters(home.root)
     this.control = new RegionControl({
       store,
       agent: this.#agent,
@@ -160,6 +171,7 @@ export class Region {
     const adopted = await this.#agent.adopt(this.#left)
     if (adopted > 0) say(`${adopted} instances of a region that was killed go on`)
     await this.#gateway.start(this.#left)
+    await this.#serveApi()
     await this.#storageReady()
     if (this.#state !== 'starting') return
     this.#state = 'running'
@@ -167,6 +179,30 @@ export class Region {
     this.control.start()
     this.#publish()
     await this.#publishing
+  }
+
+  /** Also while storage is still on its way: what is wanted can be said. */
+  async #serveApi(): Promise<void> {
+    const { host, port } = this.#options.api
+    try {
+      this.#api = await ApiServer.start({
+        plane: this.control,
+        parameterDefinitions: (family) => this.#parameters.definitions(family),
+        host,
+        port,
+        log: (line) => this.#options.say(`api: ${line}`),
+      })
+    } catch (error) {
+      throw new PlainError(
+        `the API cannot listen on ${host}:${port} (${messageOf(error)}): choose another BOREALIS_API`,
+        { cause: error },
+      )
+    }
+  }
+
+  /** Where the API listens; null before it does. */
+  get api(): string | null {
+    return this.#api?.address ?? null
   }
 
   /** With two zones of three, volumes can be opened; to make one, all have to be there. */
@@ -239,7 +275,8 @@ export class Region {
     const isWriter = name === cluster.writer
     const { certificate, key, untilMs } = this.#authority.issue(certificateNames(this.#store, name, this.names.space))
     this.#certificateUntilMs.set(name, untilMs)
-    const memoryBytes = instanceClass(settings.instanceClass)?.memoryBytes
+    const capacity = this.#capacityOf(cluster, settings.instanceClass)
+    const { parameters } = await this.#parameters.of(this.#store.database, cluster, instance, capacity)
     return {
       name,
       cluster: cluster.name,
@@ -249,14 +286,29 @@ export class Region {
       version: cluster.engineVersion,
       address,
       port: cluster.settings.port,
-      memoryMib: this.#options.memoryMib ?? (memoryBytes === undefined ? null : memoryBytes / MIB),
+      memoryMib: Math.floor(capacity.memoryBytes / MIB),
       certificate,
       key,
       authorityCertificate: this.#authority.certificate,
       master: { name: cluster.masterUser, password: cluster.masterPassword },
       replicationPassword: cluster.replicationPassword,
       primary: isWriter ? null : primaryOf({ cluster, instances: this.#store.instancesOf(cluster.name) }),
-      parameters: {},
+      parameters,
+    }
+  }
+
+  #memoryBytesOf(className: string): number {
+    const { memoryMib } = this.#options
+    if (memoryMib !== undefined) return memoryMib * MIB
+    return Math.min(instanceClass(className)?.memoryBytes ?? 0, totalmem() / MEMORY_SHARE)
+  }
+
+  #capacityOf({ name }: ClusterRecord, className: string): InstanceCapacity {
+    const all = this.#store.instancesOf(name).map(({ settings }) => this.#memoryBytesOf(settings.instanceClass))
+    return {
+      vcpus: instanceClass(className)?.vcpus ?? 1,
+      memoryBytes: this.#memoryBytesOf(className),
+      largestMemoryBytes: Math.max(...all),
     }
   }
 
@@ -326,6 +378,7 @@ export class Region {
     if (this.#state === 'stopping' || this.#state === 'stopped') return
     this.#state = 'stopping'
     this.#stopped.abort()
+    await this.#api?.stop()
     await this.control.stop()
     await Promise.all([...this.#agent.seen().keys()].map((name) => this.#agent.end(name, 'stop')))
     await this.#gateway.stop()

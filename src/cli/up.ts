@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Home, homeAt, logFile, makeHome } from '../cluster/host/home.ts'
 import { mountingCommand } from '../cluster/host/mount-check.ts'
 import { messageOf, PlainError } from '../cluster/plain-error.ts'
+import { apiAddress } from './api-address.ts'
 import { ask, type Handlers, NotRunning, serveCommands } from './control-socket.ts'
 import { Region } from './region.ts'
 import { RegionCommands } from './region-commands.ts'
@@ -30,7 +31,7 @@ const print = (line: string): void => {
 }
 
 /** How to connect to each cluster. */
-function connectionText({ home, clusters, instances, endpoints, names }: RegionStatus): string {
+function connectionText({ api, home, clusters, instances, endpoints, names }: RegionStatus): string {
   const parts = [`Borealis is up; its data is in ${home}.`]
   for (const { name, engineVersion, master } of clusters) {
     const writer = instances.find(({ cluster, role }) => cluster === name && role === 'writer')
@@ -54,6 +55,14 @@ function connectionText({ home, clusters, instances, endpoints, names }: RegionS
         .join('\n'),
     )
   }
+  if (api !== null)
+    parts.push(
+      [
+        `the RDS API, for AWS's own tools:`,
+        `  eval "$(bin/borealis credentials --format env)"`,
+        `  aws --endpoint-url http://${api} rds describe-db-clusters`,
+      ].join('\n'),
+    )
   if (names.advice !== null) parts.push(names.advice)
   if (clusters.length === 0) parts.push('There is no cluster yet: bin/borealis cluster create NAME')
   return `\n${parts.join('\n\n')}\n`
@@ -64,7 +73,7 @@ export async function upHere({ home, demo, readers, nodeSettings, memoryMib }: U
   const names = nameSettings()
   makeHome(home)
   const mounting = await mountingCommand(home)
-  const region = await Region.open({ home, nodeSettings, memoryMib, mounting, names, say: print })
+  const region = await Region.open({ home, nodeSettings, memoryMib, mounting, names, api: apiAddress(), say: print })
   const commands = new RegionCommands(region)
   const stopped = Promise.withResolvers<void>()
   const stop = (): void => {

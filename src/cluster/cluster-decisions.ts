@@ -13,6 +13,7 @@ export const nextRun = (instance: InstanceRecord, reason: StartReason, ending: E
   run: instance.run + 1,
   reason,
   ending,
+  pendingReboot: [],
 })
 
 const changed = (
@@ -47,8 +48,13 @@ export function decided(wanted: Wanted, decision: Decision, nowMs: number): Want
       const { instance, reason, ending } = decision
       return changed(wanted, instance, (each) => nextRun(each, reason, ending))
     }
-    case 'available': {
-      const now = changed(wanted, decision.instance, (each) => ({ ...each, wasAvailable: true }))
+    case 'available':
+    case 'restarted': {
+      const now = changed(wanted, decision.instance, (each) => ({
+        ...each,
+        wasAvailable: true,
+        availableRun: each.run,
+      }))
       return decision.instance === cluster.writer ? { ...now, cluster: { ...cluster, hasData: true } } : now
     }
     case 'removed':

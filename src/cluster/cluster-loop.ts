@@ -22,7 +22,8 @@ export interface LoopWorld {
   moved(instance: InstanceRecord): InstanceRecord
   /** Whether a write quorum of storage answers us. */
   storageAnswers(): boolean
-  onDecision(cluster: ClusterRecord, decision: Decision): void
+  /** @param before the instances as they were */
+  onDecision(cluster: ClusterRecord, decision: Decision, before: readonly InstanceRecord[]): void
   /** Something that was to be done could not be. */
   complain(what: string, error: unknown): void
   /** Whether the error means that another program has the instance's address. */
@@ -121,7 +122,7 @@ export class ClusterLoop {
     })
     if (decision.kind === 'again' && decision.reason !== 'rebooted')
       this.#failures.set(decision.instance, (this.#failures.get(decision.instance) ?? 0) + 1)
-    this.#world.onDecision(now.cluster, decision)
+    this.#world.onDecision(now.cluster, decision, instances)
   }
 
   /** One thing at a time for each instance. */

@@ -37,8 +37,8 @@ export class ClusterLoops {
     const loop = new ClusterLoop(name, {
       ...world,
       moved: (instance) => ({ ...instance, address: world.newAddress(world.store.addresses()) }),
-      onDecision: (cluster, decision) => {
-        world.onDecision(cluster, decision)
+      onDecision: (cluster, decision, before) => {
+        world.onDecision(cluster, decision, before)
         this.#changed()
       },
       complain: (what, error) => {

@@ -42,7 +42,10 @@ export type Decision =
       readonly why: string
       readonly ending: Ending
     }
+  /** For the first time. */
   | { readonly kind: 'available'; readonly instance: string }
+  /** In another run than before. */
+  | { readonly kind: 'restarted'; readonly instance: string }
   | { readonly kind: 'removed'; readonly instance: string }
   /** The cluster has no instance any more. */
   | { readonly kind: 'no-writer' }
@@ -95,7 +98,7 @@ function trouble(seen: SeenInstance, role: 'writer' | 'reader', view: ClusterVie
   return undefined
 }
 
-function isAvailable(instance: InstanceRecord, view: ClusterView, nowMs: number): boolean {
+function isAvailable(instance: InstanceRecord, view: Pick<ClusterView, 'seen'>, nowMs: number): boolean {
   const seen = view.seen.get(instance.name)
   return (
     isCurrent(instance, seen) &&
@@ -107,7 +110,7 @@ function isAvailable(instance: InstanceRecord, view: ClusterView, nowMs: number)
 }
 
 /** Which reader is to be the writer; undefined when none can. */
-function promotable(view: ClusterView, nowMs: number) {
+export function promotable(view: Pick<ClusterView, 'cluster' | 'instances' | 'seen'>, nowMs: number) {
   const { cluster, instances, seen } = view
   return choosePromotion(
     instances
@@ -177,8 +180,8 @@ function planInstance(instance: InstanceRecord, view: ClusterView, nowMs: number
   if (seen?.phase === 'running') {
     if (!isWanted) return [{ do: 'end', instance: name, how: 'stop' }]
     if (seen.run !== run) return [{ do: 'end', instance: name, how: instance.ending }]
-    if (seen.report?.state === 'available' && !instance.wasAvailable)
-      return decide({ kind: 'available', instance: name })
+    if (seen.report?.state === 'available' && instance.availableRun !== run)
+      return decide({ kind: instance.wasAvailable ? 'restarted' : 'available', instance: name })
     if (role === 'writer') return []
     const why = trouble(seen, role, view, nowMs)
     if (why !== undefined) return decide({ kind: 'again', instance: name, reason: 'rebuilt', why, ending: 'kill' })

@@ -7,6 +7,7 @@ import type {
   InstancePending,
   InstanceSettings,
 } from './control-plane.ts'
+import type { GroupKind } from './parameter-groups.ts'
 
 /** What a cluster was made from: the volume of another, or an ancestor of that, at an LSN. */
 export interface BranchPoint {
@@ -74,6 +75,10 @@ export interface InstanceRecord {
   readonly ending: Ending
   /** It was available in some run. */
   readonly wasAvailable: boolean
+  /** The last run that was available. */
+  readonly availableRun: number
+  /** Whose values it takes at its next start only. */
+  readonly pendingReboot: readonly GroupKind[]
 }
 
 /** In order, losing nothing and taking its time; or at once, which loses nothing either, as the next start recovers. */

@@ -2,6 +2,7 @@
 import type { ClusterRecord, EndpointRecord, InstanceRecord } from './cluster-records.ts'
 import type { Cluster, ClusterStatus, CustomEndpoint, Instance, InstanceStatus } from './control-plane.ts'
 import type { SeenInstance } from './host-agent.ts'
+import type { GroupKind } from './parameter-groups.ts'
 
 /** RDS starts a cluster again that was stopped for so long. */
 const STOPPED_MS_MAX = 7 * 86_400_000
@@ -83,9 +84,14 @@ export function instanceView(
   cluster: ClusterRecord,
   instance: InstanceRecord,
   seen: Seen,
-  { names, certificateUntilMs }: { readonly names: EndpointNames; readonly certificateUntilMs: number | null },
+  {
+    region,
+    names,
+    certificateUntilMs,
+  }: { readonly region: string; readonly names: EndpointNames; readonly certificateUntilMs: number | null },
 ): Instance {
-  const { name, resourceId, createdMs, zone, settings, pending } = instance
+  const { name, resourceId, createdMs, zone, settings, pending, pendingReboot } = instance
+  const parametersOf = (kind: GroupKind) => (pendingReboot.includes(kind) ? 'pending-reboot' : 'in-sync')
   const report = isAvailable(instance, seen) ? seen.get(name)?.report : undefined
   return {
     name,
@@ -94,12 +100,12 @@ export function instanceView(
     createdMs,
     status: instanceStatus(cluster, instance, seen),
     role: name === cluster.writer ? 'writer' : 'reader',
-    zone,
+    zone: region + zone,
     engineVersion: cluster.engineVersion,
     settings,
     pending,
-    parameterStatus: 'in-sync',
-    clusterParameterStatus: 'in-sync',
+    parameterStatus: parametersOf('instance'),
+    clusterParameterStatus: parametersOf('cluster'),
     endpoint: instance.wasAvailable ? { host: names.instance(name), port: cluster.settings.port } : null,
     certificateValidUntilMs: certificateUntilMs,
     lagMs: report?.lagMs ?? null,

@@ -43,5 +43,14 @@ export const newInstance = (
   reason: 'created',
   ending: 'kill',
   wasAvailable: false,
+  availableRun: 0,
+  pendingReboot: [],
   ...chosen,
 })
+
+/** Where there are fewest of a cluster's instances. */
+export function emptiestZone(zones: readonly string[], instances: readonly InstanceRecord[]): string {
+  const count = (zone: string): number => instances.filter((each) => each.zone === zone).length
+  const [first = '', ...rest] = zones
+  return rest.reduce((best, zone) => (count(zone) < count(best) ? zone : best), first)
+}

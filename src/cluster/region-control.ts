@@ -5,10 +5,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { VolumeId } from '../protocol/lsn.ts'
 import { accountId, migrateAccount } from './account.ts'
+import { arnOf } from './arn.ts'
 import { decided, nextRun } from './cluster-decisions.ts'
 import { ClusterLoops, type LoopsWorld } from './cluster-loops.ts'
-import type { Decision } from './cluster-plan.ts'
-import type { BranchPoint, ClusterRecord, EndpointRecord, InstanceRecord, StartReason } from './cluster-records.ts'
+import { type Decision, promotable } from './cluster-plan.ts'
+import type { BranchPoint, ClusterRecord, InstanceRecord, StartReason } from './cluster-records.ts'
 import {
   clusterStatus,
   clusterView,
@@ -33,9 +34,21 @@ import {
   type LogFile,
 } from './control-plane.ts'
 import type { ControlStore } from './control-store.ts'
+import {
+  type CustomEndpointChange,
+  createCustomEndpoint,
+  findCustomEndpoint,
+  modifyCustomEndpoint,
+  type NewCustomEndpoint,
+} from './custom-endpoints.ts'
+import type { EventKind } from './event-catalog.ts'
+import { migrateEvents, recordEvent } from './events.ts'
 import type { HostAgent } from './host-agent.ts'
-import { newCluster, newInstance } from './new-records.ts'
-import { newResourceId } from './resource-id.ts'
+import { emptiestZone, newCluster, newInstance } from './new-records.ts'
+import { type GroupKind, migrateParameterGroups } from './parameter-groups.ts'
+import { happened } from './region-events.ts'
+import { migrateSubnetGroups } from './subnet-groups.ts'
+import { migrateTags } from './tags.ts'
 
 export interface RegionControlOptions extends LoopsWorld {
   readonly region: string
@@ -49,11 +62,9 @@ export interface RegionControlOptions extends LoopsWorld {
 }
 
 const CLUSTERS_MAX = 40
-const INSTANCES_MAX = 40
 /** One writer and fifteen readers. */
 const CLUSTER_INSTANCES_MAX = 16
-const CUSTOM_ENDPOINTS_MAX = 5
-/** Of what may be asked for at once. */
+/** Of names, as RDS has them. */
 const LOG_FOLDER = 'error/'
 
 function no(code: ControlPlaneErrorCode, message: string): never {
@@ -78,12 +89,17 @@ export class RegionControl implements ControlPlane {
     this.#agent = options.agent
     this.region = options.region
     this.hash = options.hash
-    this.zones = options.zones
+    this.zones = options.zones.map((zone) => options.region + zone)
     this.authorityCertificate = options.authorityCertificate
     this.database = options.store.database
     migrateAccount(this.database, Date.now())
+    for (const migrate of [migrateEvents, migrateParameterGroups, migrateSubnetGroups, migrateTags])
+      migrate(this.database)
     this.account = accountId(this.database)
-    this.#loops = new ClusterLoops(options)
+    this.#loops = new ClusterLoops({
+      ...options,
+      onDecision: (cluster, decision, before) => this.#decided(cluster, decision, before),
+    })
   }
 
   get store(): ControlStore {
@@ -117,6 +133,15 @@ export class RegionControl implements ControlPlane {
     return this.#loops.change()
   }
 
+  #decided(cluster: ClusterRecord, decision: Decision, before: readonly InstanceRecord[]): void {
+    for (const { kind, of, name, details } of happened(decision, cluster, before)) this.#event(kind, of, name, details)
+    this.#options.onDecision(cluster, decision, before)
+  }
+
+  #event(kind: EventKind, of: 'cluster' | 'db', name: string, details: Readonly<Record<string, string>> = {}): void {
+    recordEvent(this.database, Date.now(), kind, { name, arn: arnOf(this, of, name) }, details)
+  }
+
   transaction<T>(body: () => T): T {
     return this.#store.transaction(body)
   }
@@ -142,6 +167,7 @@ export class RegionControl implements ControlPlane {
   #instanceView(instance: InstanceRecord): Instance {
     const cluster = this.#store.cluster(instance.cluster) as ClusterRecord
     return instanceView(cluster, instance, this.seen, {
+      region: this.region,
       names: this.#options.names,
       certificateUntilMs: this.#options.certificateUntilMs(instance),
     })
@@ -199,6 +225,7 @@ export class RegionControl implements ControlPlane {
       readerAddress: this.#newAddress(),
     })
     this.#store.putCluster(record)
+    this.#event('clusterCreated', 'cluster', name)
     this.#wake(name)
     return this.#view(record)
   }
@@ -224,7 +251,12 @@ export class RegionControl implements ControlPlane {
       }
       this.#store.putCluster(now)
       if (applyImmediately) this.#apply(now, waiting)
-      if (masterPassword !== undefined) this.#tellPassword(now)
+      if (atOnce.parameterGroup !== undefined && atOnce.parameterGroup !== record.settings.parameterGroup)
+        this.#needReboot('cluster', this.#store.instancesOf(name))
+      if (masterPassword !== undefined) {
+        this.#tellPassword(now)
+        this.#event('clusterCredentialsReset', 'cluster', name)
+      }
       if (newName !== undefined && newName !== name) this.#rename(name, newName)
       const after = this.#find(newName ?? name)
       this.#wake(after.name)
@@ -252,6 +284,7 @@ export class RegionControl implements ControlPlane {
   #rename(name: string, newName: string): void {
     this.#loops.forget(name)
     this.#store.renameCluster(name, newName)
+    this.#event('clusterRenamed', 'cluster', newName, { from: name, to: newName })
   }
 
   deleteCluster(name: string): Cluster {
@@ -263,6 +296,7 @@ export class RegionControl implements ControlPlane {
     if (instances.some(({ stage }) => stage !== 'deleting'))
       no('ClusterState', 'Cluster cannot be deleted, it still contains DB instances in non-deleting state.')
     const now = this.#store.putCluster({ ...record, stage: 'deleting' })
+    this.#event('clusterDeleted', 'cluster', name)
     this.#wake(name)
     return this.#view(now)
   }
@@ -271,6 +305,7 @@ export class RegionControl implements ControlPlane {
     const record = this.#ready(name, ['stopped'])
     return this.transaction(() => {
       const now = this.#store.putCluster({ ...record, wanted: 'running', stoppedMs: null })
+      this.#event('clusterStarted', 'cluster', name)
       for (const each of this.#store.instancesOf(name)) this.#store.putInstance(nextRun(each, 'started', 'kill'))
       this.#wake(name)
       return this.#view(now)
@@ -280,6 +315,7 @@ export class RegionControl implements ControlPlane {
   stopCluster(name: string): Cluster {
     const record = this.#ready(name)
     const now = this.#store.putCluster({ ...record, wanted: 'stopped', stoppedMs: Date.now() })
+    this.#event('clusterStopped', 'cluster', name)
     this.#wake(name)
     return this.#view(now)
   }
@@ -288,7 +324,7 @@ export class RegionControl implements ControlPlane {
     const record = this.#ready(name)
     const instances = this.#store.instancesOf(name)
     const readers = instances.filter((each) => each.name !== record.writer && isAvailable(each, this.seen))
-    const to = target === null ? this.promotion(record, readers) : instances.find((each) => each.name === target)
+    const to = instances.find((each) => each.name === (target ?? this.#promotable(record, instances)))
     if (to === undefined && target !== null) no('InstanceNotFound', `DBInstance ${target} not found.`)
     if (to === undefined) no('ClusterState', `DB cluster ${name} has no reader that could be promoted.`)
     if (to.name === record.writer) no('InstanceState', `DB instance ${to.name} is the writer already.`)
@@ -296,8 +332,8 @@ export class RegionControl implements ControlPlane {
     return this.#view(this.#failover(record, instances, to.name, 'it was asked for'))
   }
 
-  promotion(_record: ClusterRecord, readers: readonly InstanceRecord[]): InstanceRecord | undefined {
-    return [...readers].sort((a, b) => a.settings.promotionTier - b.settings.promotionTier)[0]
+  #promotable(cluster: ClusterRecord, instances: readonly InstanceRecord[]): string | undefined {
+    return promotable({ cluster, instances, seen: this.seen }, performance.now())?.name
   }
 
   #failover(cluster: ClusterRecord, instances: readonly InstanceRecord[], to: string, why: string): ClusterRecord {
@@ -307,7 +343,7 @@ export class RegionControl implements ControlPlane {
       this.#store.putCluster(now.cluster)
       for (const each of now.instances) this.#store.putInstance(each)
     })
-    this.#options.onDecision(now.cluster, decision)
+    this.#decided(now.cluster, decision, instances)
     this.#wake(cluster.name)
     return now.cluster
   }
@@ -333,9 +369,10 @@ export class RegionControl implements ControlPlane {
     const others = this.#store.instancesOf(cluster)
     if (others.length >= CLUSTER_INSTANCES_MAX)
       no('InstanceQuota', `DB cluster ${cluster} has ${CLUSTER_INSTANCES_MAX} DB instances.`)
-    if (this.#store.instances().length >= INSTANCES_MAX * CLUSTERS_MAX)
-      no('InstanceQuota', 'There are too many DB instances.')
-    const instance = newInstance(spec, { zone: zone ?? this.#emptiestZone(others), address: this.#newAddress() })
+    const instance = newInstance(spec, {
+      zone: this.#zoneOf(zone) ?? emptiestZone(this.#options.zones, others),
+      address: this.#newAddress(),
+    })
     return this.transaction(() => {
       this.#store.putInstance(instance)
       // Others are on their way to it, and the first is the writer.
@@ -345,10 +382,9 @@ export class RegionControl implements ControlPlane {
     })
   }
 
-  #emptiestZone(instances: readonly InstanceRecord[]): string {
-    const count = (zone: string): number => instances.filter((each) => each.zone === zone).length
-    const [first = '', ...rest] = this.zones
-    return rest.reduce((best, zone) => (count(zone) < count(best) ? zone : best), first)
+  /** Of a name such as `local-1a`. */
+  #zoneOf(name: string | null): string | undefined {
+    return this.#options.zones.find((zone) => this.region + zone === name)
   }
 
   modifyInstance(name: string, change: InstanceChange, applyImmediately: boolean): Instance {
@@ -363,7 +399,8 @@ export class RegionControl implements ControlPlane {
     const settings = { ...instance.settings, ...atOnce, ...(applyImmediately ? waiting : {}) }
     const pending = applyImmediately ? {} : { ...instance.pending, ...waiting }
     const isRestarted = applyImmediately && Object.keys(waiting).length > 0
-    const now = { ...instance, settings, pending }
+    const isOther = settings.parameterGroup !== instance.settings.parameterGroup
+    const now: InstanceRecord = { ...instance, settings, pending, ...(isOther ? { pendingReboot: ['instance'] } : {}) }
     const stored = this.#store.putInstance(isRestarted ? nextRun(now, 'modified', 'stop') : now)
     this.#wake(instance.cluster)
     return this.#instanceView(stored)
@@ -396,49 +433,22 @@ export class RegionControl implements ControlPlane {
 
   // -------------------------------------------------------------- custom endpoints
 
-  #findEndpoint(name: string): EndpointRecord {
-    return this.#store.endpoint(name) ?? no('EndpointNotFound', `DB cluster endpoint ${name} not found.`)
-  }
-
-  #checkMembers(cluster: string, names: readonly string[]): void {
-    for (const name of names)
-      if (this.#store.instance(name)?.cluster !== cluster) no('InstanceNotFound', `DBInstance ${name} not found.`)
-  }
-
-  createCustomEndpoint(
-    spec: Pick<CustomEndpoint, 'name' | 'cluster' | 'type' | 'staticMembers' | 'excludedMembers'>,
-  ): CustomEndpoint {
-    const { name, cluster, staticMembers, excludedMembers } = spec
-    this.#ready(cluster)
-    if (this.#store.endpoint(name) !== undefined) no('EndpointExists', `DB cluster endpoint ${name} already exists.`)
-    if (this.#store.endpointsOf(cluster).length >= CUSTOM_ENDPOINTS_MAX)
-      no('EndpointQuota', `DB cluster ${cluster} has ${CUSTOM_ENDPOINTS_MAX} custom endpoints.`)
-    this.#checkMembers(cluster, [...staticMembers, ...excludedMembers])
-    const record = {
-      ...spec,
-      resourceId: newResourceId('cluster-endpoint'),
-      createdMs: Date.now(),
-      address: this.#newAddress(),
-    }
-    this.#store.putEndpoint(record)
-    this.#wake(cluster)
-    void this.#reconfigure(cluster)
+  createCustomEndpoint(spec: NewCustomEndpoint): CustomEndpoint {
+    this.#ready(spec.cluster)
+    const record = createCustomEndpoint(this.#store, spec, this.#newAddress())
+    this.#wake(spec.cluster)
+    void this.#reconfigure(spec.cluster)
     return endpointView(record, this.#options.names)
   }
 
-  modifyCustomEndpoint(
-    name: string,
-    change: Partial<Pick<CustomEndpoint, 'type' | 'staticMembers' | 'excludedMembers'>>,
-  ): CustomEndpoint {
-    const record = this.#findEndpoint(name)
-    this.#checkMembers(record.cluster, [...(change.staticMembers ?? []), ...(change.excludedMembers ?? [])])
-    const now = this.#store.putEndpoint({ ...record, ...change })
-    this.#wake(record.cluster)
+  modifyCustomEndpoint(name: string, change: CustomEndpointChange): CustomEndpoint {
+    const now = modifyCustomEndpoint(this.#store, name, change)
+    this.#wake(now.cluster)
     return endpointView(now, this.#options.names)
   }
 
   deleteCustomEndpoint(name: string): CustomEndpoint {
-    const record = this.#findEndpoint(name)
+    const record = findCustomEndpoint(this.#store, name)
     this.#store.removeEndpoint(name)
     this.#wake(record.cluster)
     return { ...endpointView(record, this.#options.names), status: 'deleting' }
@@ -458,15 +468,21 @@ export class RegionControl implements ControlPlane {
     }
   }
 
-  parameterGroupChanged(kind: 'cluster' | 'instance', group: string, _needsReboot: boolean): void {
-    const concerned = this.#store
-      .clusters()
-      .filter(({ name, settings }) =>
-        kind === 'cluster'
-          ? settings.parameterGroup === group
-          : this.#store.instancesOf(name).some((each) => each.settings.parameterGroup === group),
-      )
-    for (const { name } of concerned) void this.#reconfigure(name)
+  parameterGroupChanged(kind: GroupKind, group: string, needsReboot: boolean): void {
+    for (const cluster of this.#store.clusters()) {
+      const concerned = this.#store
+        .instancesOf(cluster.name)
+        .filter((each) => (kind === 'cluster' ? cluster : each).settings.parameterGroup === group)
+      if (needsReboot) this.#needReboot(kind, concerned)
+      if (concerned.length > 0) void this.#reconfigure(cluster.name)
+    }
+  }
+
+  #needReboot(kind: GroupKind, instances: readonly InstanceRecord[]): void {
+    this.transaction(() => {
+      for (const each of instances)
+        this.#store.putInstance({ ...each, pendingReboot: [...new Set([...each.pendingReboot, kind])] })
+    })
   }
 
   // -------------------------------------------------------------- logs
