@@ -26,6 +26,7 @@ import { messageOf, PlainError } from '../cluster/plain-error.ts'
 import { RegionControl } from '../cluster/region-control.ts'
 import { storageAnswers } from '../cluster/storage-probe.ts'
 import { topologyOf } from '../cluster/topology.ts'
+import { keepUp } from '../cluster/upkeep.ts'
 import { removeVolume } from '../cluster/volume-removal.ts'
 import { generatePassword } from '../engine/postgres/passwords.ts'
 import { endpointName } from '../gateway/endpoint-name.ts'
@@ -239,6 +240,7 @@ export class Region {
 
   #watch(): Promise<void> {
     return this.#every(TOPOLOGY_EVERY_MS, async () => {
+      keepUp(this.control, new Date())
       const seen = this.#agent.seen()
       for (const cluster of this.#store.clusters()) {
         const instances = this.#store.instancesOf(cluster.name)

@@ -5,7 +5,7 @@ import type { SeenInstance } from './host-agent.ts'
 import type { GroupKind } from './parameter-groups.ts'
 
 /** RDS starts a cluster again that was stopped for so long. */
-const STOPPED_MS_MAX = 7 * 86_400_000
+export const STOPPED_MS_MAX = 7 * 86_400_000
 
 export type Seen = ReadonlyMap<string, SeenInstance>
 

@@ -47,6 +47,7 @@ import type { HostAgent } from './host-agent.ts'
 import { emptiestZone, newCluster, newInstance } from './new-records.ts'
 import { type GroupKind, migrateParameterGroups } from './parameter-groups.ts'
 import { happened } from './region-events.ts'
+import { restartsInstances, splitClusterChange, splitInstanceChange, withPending } from './settings-change.ts'
 import { migrateSubnetGroups } from './subnet-groups.ts'
 import { migrateTags } from './tags.ts'
 
@@ -232,25 +233,18 @@ export class RegionControl implements ControlPlane {
 
   modifyCluster(name: string, change: ClusterChange, applyImmediately: boolean): Cluster {
     const record = this.#ready(name, ['available', 'stopped'])
-    const { newName, engineVersion, masterPassword, ...settings } = change
+    const { newName, masterPassword } = change
     if (newName !== undefined && newName !== name && this.#store.cluster(newName) !== undefined)
       no('ClusterExists', `DB Cluster ${newName} already exists.`)
-    const { port, iamAuthentication, backupRetentionDays, ...atOnce } = settings
-    const waiting = {
-      ...(engineVersion === undefined || engineVersion === record.engineVersion ? {} : { engineVersion }),
-      ...(port === undefined || port === record.settings.port ? {} : { port }),
-      ...(iamAuthentication === undefined ? {} : { iamAuthentication }),
-      ...(backupRetentionDays === undefined ? {} : { backupRetentionDays }),
-    }
+    const { atOnce, waiting } = splitClusterChange(record, change)
     return this.transaction(() => {
-      const now: ClusterRecord = {
+      const now = this.#store.putCluster({
         ...record,
         settings: { ...record.settings, ...atOnce },
-        ...(masterPassword === undefined ? {} : { masterPassword }),
-        pending: applyImmediately ? record.pending : { ...record.pending, ...waiting },
-      }
-      this.#store.putCluster(now)
-      if (applyImmediately) this.#apply(now, waiting)
+        masterPassword: masterPassword ?? record.masterPassword,
+        pending: { ...record.pending, ...waiting },
+      })
+      if (applyImmediately) this.applyPending(name)
       if (atOnce.parameterGroup !== undefined && atOnce.parameterGroup !== record.settings.parameterGroup)
         this.#needReboot('cluster', this.#store.instancesOf(name))
       if (masterPassword !== undefined) {
@@ -264,17 +258,15 @@ export class RegionControl implements ControlPlane {
     })
   }
 
-  /** What was pending, or could have been: some of it takes other runs of all instances. */
-  #apply(record: ClusterRecord, { engineVersion, ...settings }: ClusterRecord['pending']): void {
-    const { masterPassword: _, ...rest } = settings
-    this.#store.putCluster({
-      ...record,
-      engineVersion: engineVersion ?? record.engineVersion,
-      settings: { ...record.settings, ...rest },
-      pending: {},
+  /** What was waiting: some of it takes other runs of all instances. */
+  applyPending(name: string): void {
+    const record = this.#find(name)
+    this.transaction(() => {
+      this.#store.putCluster(withPending(record, record.pending))
+      if (!restartsInstances(record.pending)) return
+      for (const each of this.#store.instancesOf(name)) this.#store.putInstance(nextRun(each, 'modified', 'stop'))
     })
-    if (engineVersion === undefined && settings.port === undefined) return
-    for (const each of this.#store.instancesOf(record.name)) this.#store.putInstance(nextRun(each, 'modified', 'stop'))
+    this.#wake(name)
   }
 
   #tellPassword({ writer, masterUser, masterPassword }: ClusterRecord): void {
@@ -302,10 +294,15 @@ export class RegionControl implements ControlPlane {
   }
 
   startCluster(name: string): Cluster {
-    const record = this.#ready(name, ['stopped'])
+    this.#ready(name, ['stopped'])
+    return this.startAgain(name, 'clusterStarted')
+  }
+
+  /** One that is stopped. */
+  startAgain(name: string, event: 'clusterStarted' | 'clusterStartedAfterDays'): Cluster {
     return this.transaction(() => {
-      const now = this.#store.putCluster({ ...record, wanted: 'running', stoppedMs: null })
-      this.#event('clusterStarted', 'cluster', name)
+      const now = this.#store.putCluster({ ...this.#find(name), wanted: 'running', stoppedMs: null })
+      this.#event(event, 'cluster', name)
       for (const each of this.#store.instancesOf(name)) this.#store.putInstance(nextRun(each, 'started', 'kill'))
       this.#wake(name)
       return this.#view(now)
@@ -389,13 +386,9 @@ export class RegionControl implements ControlPlane {
 
   modifyInstance(name: string, change: InstanceChange, applyImmediately: boolean): Instance {
     const instance = this.#readyInstance(name)
-    const { newName, instanceClass, caIdentifier, ...atOnce } = change
-    if (newName !== undefined && newName !== name)
+    if (change.newName !== undefined && change.newName !== name)
       no('InstanceState', `DB instance ${name} cannot be renamed: make another one and delete it.`)
-    const waiting = {
-      ...(instanceClass === undefined || instanceClass === instance.settings.instanceClass ? {} : { instanceClass }),
-      ...(caIdentifier === undefined || caIdentifier === instance.settings.caIdentifier ? {} : { caIdentifier }),
-    }
+    const { atOnce, waiting } = splitInstanceChange(instance, change)
     const settings = { ...instance.settings, ...atOnce, ...(applyImmediately ? waiting : {}) }
     const pending = applyImmediately ? {} : { ...instance.pending, ...waiting }
     const isRestarted = applyImmediately && Object.keys(waiting).length > 0
