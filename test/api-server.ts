@@ -5,6 +5,7 @@ import { accessKeys } from '../src/cluster/account.ts'
 import { type ParameterDefinitions, parameterDefinitions } from '../src/cluster/parameter-definitions.ts'
 import type { EngineParameter } from '../src/engine/postgres/parameter-catalog.ts'
 import { MemoryControlPlane, type MemoryOptions } from './memory-control-plane.ts'
+import type { Signing } from './signed-request.ts'
 
 const parameter = (name: string, rest: Partial<EngineParameter>): EngineParameter => ({
   name,
@@ -31,11 +32,9 @@ const PARAMETERS: readonly EngineParameter[] = [
 const definitions = async (family: string): Promise<ParameterDefinitions> =>
   parameterDefinitions(family.endsWith('16') ? 16 : 17, PARAMETERS)
 
-export interface TestApi extends AsyncDisposable {
+export interface TestApi extends Signing, AsyncDisposable {
   readonly plane: MemoryControlPlane
   readonly server: ApiServer
-  readonly endpoint: string
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string }
   readonly client: RDSClient
   /** What the server wrote to its log: nothing goes wrong on its side. */
   readonly log: readonly string[]
@@ -60,6 +59,7 @@ export async function startApi(options: MemoryOptions = {}): Promise<TestApi> {
     plane,
     server,
     endpoint,
+    region: plane.region,
     credentials,
     client,
     log,

@@ -1,7 +1,6 @@
 /** Requests signed by hand, so that each part of a signature can be wrong. */
 import { createHash, createHmac } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'
-import type { TestApi } from './api-server.ts'
 
 class Sha256 {
   readonly #hash
@@ -17,6 +16,13 @@ class Sha256 {
   reset(): void {}
 }
 
+/** Where requests go, and with what they are signed. */
+export interface Signing {
+  readonly endpoint: string
+  readonly region: string
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string }
+}
+
 export interface SigningOptions {
   readonly accessKeyId?: string
   readonly secretAccessKey?: string
@@ -26,10 +32,10 @@ export interface SigningOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export const signer = ({ credentials, plane }: TestApi, options: SigningOptions = {}): SignatureV4 =>
+export const signer = ({ credentials, region }: Signing, options: SigningOptions = {}): SignatureV4 =>
   new SignatureV4({
     credentials: { ...credentials, ...options },
-    region: options.region ?? plane.region,
+    region: options.region ?? region,
     service: options.service ?? 'rds',
     sha256: Sha256,
     applyChecksum: false,
@@ -39,7 +45,7 @@ const FORM = 'application/x-www-form-urlencoded; charset=utf-8'
 
 /** The headers of a request that sends a body to `/`. */
 export async function signedHeaders(
-  api: TestApi,
+  api: Signing,
   body: string | Uint8Array,
   options: SigningOptions = {},
 ): Promise<Record<string, string>> {
@@ -80,7 +86,7 @@ export async function answered(response: Response): Promise<Answered> {
 
 /** Sends a form, signed. */
 export async function send(
-  api: TestApi,
+  api: Signing,
   form: string | Uint8Array<ArrayBuffer>,
   options: SigningOptions = {},
 ): Promise<Answered> {

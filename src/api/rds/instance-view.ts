@@ -1,34 +1,47 @@
 /** An instance as `DescribeDBInstances` shows it. */
-import type { DBInstance } from '@aws-sdk/client-rds'
+import type { DBInstance, DBSubnetGroup } from '@aws-sdk/client-rds'
 import type { Cluster, Instance } from '../../cluster/control-plane.ts'
 import { allTags, type Tag, tagsOf } from '../../cluster/tags.ts'
 import { arn, type Call, tagsShown } from './call.ts'
 import { ENGINE, familyOfVersion } from './engine-versions.ts'
-import { showSubnetGroup } from './subnet-groups.ts'
+import { showSubnetGroups } from './subnet-groups.ts'
 
 /** In the order in which they are given. */
 export function showInstances(call: Call, instances: readonly Instance[]): DBInstance[] {
   const { plane } = call
   const clusters = new Map(plane.clusters().map((cluster) => [cluster.name, cluster]))
   const tags = allTags(plane.database)
+  const groups = showSubnetGroups(call)
   return instances.map((instance) => {
     const own = arn(call, 'db', instance.name)
-    return show(call, instance, clusters.get(instance.cluster), tags.get(own) ?? [], own)
+    const cluster = clusters.get(instance.cluster)
+    return show(call, instance, {
+      own,
+      cluster,
+      tags: tags.get(own) ?? [],
+      group: groups.get(cluster?.settings.subnetGroup ?? ''),
+    })
   })
 }
 
-export function showInstance(call: Call, instance: Instance): DBInstance {
-  const own = arn(call, 'db', instance.name)
-  return show(call, instance, call.plane.cluster(instance.cluster), tagsOf(call.plane.database, own), own)
+/** What belongs to an instance, and is kept elsewhere. */
+interface Surroundings {
+  /** Its ARN. */
+  readonly own: string
+  readonly cluster: Cluster | undefined
+  readonly tags: readonly Tag[]
+  readonly group: DBSubnetGroup | undefined
 }
 
-function show(
-  call: Call,
-  instance: Instance,
-  cluster: Cluster | undefined,
-  tags: readonly Tag[],
-  own: string,
-): DBInstance {
+export function showInstance(call: Call, instance: Instance): DBInstance {
+  const { plane } = call
+  const own = arn(call, 'db', instance.name)
+  const cluster = plane.cluster(instance.cluster)
+  const group = showSubnetGroups(call).get(cluster?.settings.subnetGroup ?? '')
+  return show(call, instance, { own, cluster, tags: tagsOf(plane.database, own), group })
+}
+
+function show(call: Call, instance: Instance, { own, cluster, tags, group }: Surroundings): DBInstance {
   const { settings, pending, endpoint, certificateValidUntilMs } = instance
   return {
     DBInstanceIdentifier: instance.name,
@@ -51,7 +64,7 @@ function show(
       { DBParameterGroupName: settings.parameterGroup, ParameterApplyStatus: instance.parameterStatus },
     ],
     AvailabilityZone: instance.zone,
-    DBSubnetGroup: cluster === undefined ? undefined : showSubnetGroup(call, cluster.settings.subnetGroup),
+    DBSubnetGroup: group,
     PreferredMaintenanceWindow: settings.maintenanceWindow,
     PendingModifiedValues: {
       DBInstanceClass: pending.instanceClass,

@@ -36,11 +36,9 @@ function groupNamed(call: Call, given: string | undefined): SubnetGroup {
   return group
 }
 
-/** @returns undefined when it is gone */
-export function showSubnetGroup(call: Call, name: string): DBSubnetGroup | undefined {
-  const group = subnetGroup(call.plane.database, name, call.plane.zones)
-  return group === undefined ? undefined : show(call, group)
-}
+/** By name. */
+export const showSubnetGroups = (call: Call): ReadonlyMap<string, DBSubnetGroup> =>
+  new Map(subnetGroups(call.plane.database, call.plane.zones).map((group) => [group.name, show(call, group)]))
 
 function show(call: Call, { name, description, subnets }: SubnetGroup): DBSubnetGroup {
   const zones = zonesOfSubnets(subnets, call.plane.zones)
