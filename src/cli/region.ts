@@ -16,11 +16,12 @@ import { ControlStore } from '../cluster/control-store.ts'
 import { EngineParameters, type InstanceCapacity } from '../cluster/engine-parameters.ts'
 import { newAddress } from '../cluster/host/free-address.ts'
 import { type Home, makeHome } from '../cluster/host/home.ts'
-import { LocalHost, PlaceTaken } from '../cluster/host/local-host.ts'
+import { LocalHost } from '../cluster/host/local-host.ts'
 import type { MountingCommand } from '../cluster/host/mount-check.ts'
 import { ProcessList } from '../cluster/host/process-list.ts'
 import { nodePorts, StorageZone, ZONES } from '../cluster/host/storage-zone.ts'
 import type { InstanceOrder } from '../cluster/host-agent.ts'
+import { HostAgents } from '../cluster/host-agents.ts'
 import { instanceClass } from '../cluster/instance-classes.ts'
 import { messageOf, PlainError } from '../cluster/plain-error.ts'
 import { RegionControl } from '../cluster/region-control.ts'
@@ -118,7 +119,8 @@ export class Region {
     this.#parameters = new EngineParameters(home.root)
     this.control = new RegionControl({
       store,
-      agent: this.#agent,
+      // Every zone is on this machine.
+      agent: new HostAgents(new Map(ZONES.map((zone) => [zone, this.#agent])), (name) => store.instance(name)?.zone),
       region: names.space.region,
       hash: names.space.hash,
       zones: ZONES,
@@ -132,7 +134,6 @@ export class Region {
       order: (cluster, instance) => this.#order(cluster, instance),
       certificateUntilMs: ({ name }) => this.#certificateUntilMs.get(name) ?? null,
       storageAnswers: () => this.#storageAnswers,
-      isPlaceTaken: (error) => error instanceof PlaceTaken,
       onDecision: (cluster, decision) => this.#sayDecision(cluster, decision),
       onChange: () => this.#publish(),
       complain: (what, error) => say(`${what}: ${messageOf(error)}`),

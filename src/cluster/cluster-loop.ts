@@ -8,7 +8,7 @@ import { decided } from './cluster-decisions.ts'
 import { type ClusterView, type Decision, planCluster, type Step } from './cluster-plan.ts'
 import type { ClusterRecord, InstanceRecord } from './cluster-records.ts'
 import type { ControlStore } from './control-store.ts'
-import type { HostAgent, InstanceOrder } from './host-agent.ts'
+import { type HostAgent, type InstanceOrder, PLACE_TAKEN } from './host-agent.ts'
 
 export interface LoopWorld {
   readonly store: ControlStore
@@ -26,8 +26,6 @@ export interface LoopWorld {
   onDecision(cluster: ClusterRecord, decision: Decision, before: readonly InstanceRecord[]): void
   /** Something that was to be done could not be. */
   complain(what: string, error: unknown): void
-  /** Whether the error means that another program has the instance's address. */
-  isPlaceTaken(error: unknown): boolean
 }
 
 const LOOK_MS = 200
@@ -168,7 +166,7 @@ export class ClusterLoop {
     try {
       await agent.start(await this.#world.order(cluster, instance))
     } catch (error) {
-      if (!this.#world.isPlaceTaken(error)) throw error
+      if (!(error instanceof Error) || error.name !== PLACE_TAKEN) throw error
       const now = store.instance(instance.name)
       if (now !== undefined) store.putInstance(this.#world.moved(now))
       throw error

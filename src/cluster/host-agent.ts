@@ -14,6 +14,9 @@ export interface InstanceOrder
   readonly memoryMib: number | null
 }
 
+/** The name of the error of a start where another program listens at the instance's address. */
+export const PLACE_TAKEN = 'PlaceTaken'
+
 export interface HostLogFile {
   readonly name: string
   readonly bytes: number

@@ -55,6 +55,7 @@ const EXTENSION = {
   extendedKeyUsage: '2.5.29.37',
 } as const
 const SERVER_AUTHENTICATION = identifier('1.3.6.1.5.5.7.3.1')
+const CLIENT_AUTHENTICATION = identifier('1.3.6.1.5.5.7.3.2')
 /** Bits 0, and 5 and 6, of KeyUsage. */
 const DIGITAL_SIGNATURE = bits(Buffer.of(0x80), 7)
 const SIGN_CERTIFICATES = bits(Buffer.of(0x06), 1)
@@ -129,10 +130,21 @@ function commonNameOf({ certificate }: Certified): string {
 }
 
 /** @param names host names and IP addresses by which clients know the server; the first is its common name */
-export function issueServer(
+export const issueServer = (
   authority: Certified,
   names: readonly [string, ...string[]],
   validity: Validity,
+): Certified => issue(authority, names, validity, [SERVER_AUTHENTICATION])
+
+/** For a part of the region that is a server to some of the others, and a client of some. @param names as of a server */
+export const issuePeer = (authority: Certified, names: readonly [string, ...string[]], validity: Validity): Certified =>
+  issue(authority, names, validity, [SERVER_AUTHENTICATION, CLIENT_AUTHENTICATION])
+
+function issue(
+  authority: Certified,
+  names: readonly [string, ...string[]],
+  validity: Validity,
+  purposes: readonly Uint8Array[],
 ): Certified {
   const { publicKey, privateKey } = newKeys()
   const alternatives = names.map((name) =>
@@ -151,7 +163,7 @@ export function issueServer(
       extension('authorityKeyIdentifier', sequence(tagged(0, 'primitive', keyIdentifier(authorityKey)))),
       extension('basicConstraints', element(0x30), true),
       extension('keyUsage', DIGITAL_SIGNATURE, true),
-      extension('extendedKeyUsage', sequence(SERVER_AUTHENTICATION)),
+      extension('extendedKeyUsage', sequence(...purposes)),
       extension('subjectAlternativeName', sequence(...alternatives)),
     ],
   })

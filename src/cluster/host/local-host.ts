@@ -14,7 +14,7 @@ import { type InstanceReport, readReport } from '../../instance/instance-report.
 import { endProcessesIn, killProcessesIn } from '../../instance/left-processes.ts'
 import { SERVER_MEMORY_MIB, writeSettings } from '../../instance/settings-file.ts'
 import type { Ending } from '../cluster-records.ts'
-import type { HostAgent, HostLogFile, InstanceOrder, SeenInstance } from '../host-agent.ts'
+import { type HostAgent, type HostLogFile, type InstanceOrder, PLACE_TAKEN, type SeenInstance } from '../host-agent.ts'
 import { Daemon, type DaemonPlace } from './daemon.ts'
 import { isFree } from './free-address.ts'
 import { type Home, instanceFolder, logFile, mountFolder } from './home.ts'
@@ -33,7 +33,10 @@ export interface LocalHostOptions {
 }
 
 /** Another program listens where an instance is to. */
-export class PlaceTaken extends Error {}
+export class PlaceTaken extends Error {
+  // By which it is known again when it comes from another machine.
+  override readonly name = PLACE_TAKEN
+}
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'instance', 'instance-main.ts')
 /** Longer than an instance gives itself. */
