@@ -47,13 +47,18 @@ export interface DatabaseReport {
 
 /** @param client of the superuser; nobody changes the database meanwhile */
 export async function checkDatabase(client: pg.Client): Promise<DatabaseReport> {
+  const { problems, ...counts } = await checkRelations(client)
+  return { ...counts, problems: [...problems, ...(await checkBalances(client)), ...(await checkUpkeep(client))] }
+}
+
+/** Tables and indexes, whatever is in them. @param client of the superuser; nobody changes the database meanwhile */
+export async function checkRelations(client: pg.Client): Promise<DatabaseReport> {
   await client.query('CREATE EXTENSION IF NOT EXISTS amcheck')
   const problems: string[] = []
   const indexes = (await client.query(INDEXES)).rows as Relation[]
   for (const index of indexes) problems.push(...(await checkIndex(client, index)))
   const tables = (await client.query(TABLES)).rows as Relation[]
   for (const table of tables) problems.push(...(await checkTable(client, table)))
-  problems.push(...(await checkBalances(client)), ...(await checkUpkeep(client)))
   const { rows } = await client.query('SELECT sum(checksum_failures)::int AS failures FROM pg_stat_database')
   if (rows[0]?.failures > 0) problems.push(`${rows[0].failures} pages had a wrong checksum`)
   return { indexes: indexes.length, tables: tables.length, problems }

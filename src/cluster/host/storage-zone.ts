@@ -94,12 +94,14 @@ export class StorageZone {
   }
 
   async #command(): Promise<readonly [string, ...string[]]> {
+    const folder = join(this.#place.home.zones, this.zone)
     const args = ['--zone', this.zone, '--host', HOST]
+    args.push('--control', join(folder, 'control.sock'), '--faults', join(folder, 'faults.json'))
     for (const name of this.#names) {
       const port = this.#port(name)
       if (!(await isFree(HOST, port)))
         throw new PlainError(`port ${port} of storage node ${name} is in use: end the program that listens there`)
-      args.push('--node', `${name}=${join(this.#place.home.zones, this.zone, name)}:${port}`)
+      args.push('--node', `${name}=${join(folder, name)}:${port}`)
     }
     for (const setting of this.#place.settings) args.push('--set', setting)
     return [process.execPath, PROGRAM, ...args]
