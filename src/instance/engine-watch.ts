@@ -6,10 +6,13 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { KeptSession, knock, type Row, type SessionPlace } from '../engine/postgres/session.ts'
 import { SUPERUSER } from '../engine/postgres/template.ts'
 import { lagOf, type Progress } from './reader-lag.ts'
+import { parseWalLsn, walFileAt } from './wal-position.ts'
 
 /** What an engine said of itself. */
 export interface EngineFigures {
   readonly walLsn: string | null
+  /** The file of the log that a reader's replay is in. */
+  readonly walFile: string | null
   readonly timeline: number | null
   readonly connections: number | null
   readonly streaming: boolean | null
@@ -18,6 +21,7 @@ export interface EngineFigures {
 
 export const NO_FIGURES: EngineFigures = {
   walLsn: null,
+  walFile: null,
   timeline: null,
   connections: null,
   streaming: null,
@@ -41,6 +45,7 @@ const WRITER = `
 
 const READER = `
   SELECT pg_last_wal_replay_lsn()::text AS lsn, received.timeline,
+    pg_size_bytes(current_setting('wal_segment_size'))::int AS "fileBytes",
     coalesce(received.streaming, false) AS streaming,
     received.lsn::text AS received,
     coalesce(pg_last_wal_replay_lsn() >= received.lsn, false) AS "upToDate",
@@ -99,7 +104,7 @@ export class EngineWatch {
       // What does not answer shows as time that passes.
       await Promise.allSettled(asks)
       nextMs = Math.max(nextMs + ASK_MS, performance.now())
-      await pause(nextMs - performance.now(), undefined, { signal }).catch(() => {})
+      await pause(Math.max(0, nextMs - performance.now()), undefined, { signal }).catch(() => {})
     }
   }
 
@@ -120,7 +125,7 @@ export class EngineWatch {
     const connections = numberOrNull(row.connections)
     this.#timeline = numberOrNull(row.timeline) ?? this.#timeline
     const timeline = this.#timeline
-    if (!this.#isReader) return { walLsn, timeline, connections, streaming: null, lagMs: null }
+    if (!this.#isReader) return { ...NO_FIGURES, walLsn, timeline, connections }
     const streaming = row.streaming === true
     const { lagMs, progress } = lagOf(this.#progress, {
       nowMs,
@@ -131,6 +136,7 @@ export class EngineWatch {
       ageMs: numberOrNull(row.ageMs),
     })
     this.#progress = progress
-    return { walLsn, timeline, connections, streaming, lagMs }
+    const walFile = walLsn === null ? null : walFileAt(parseWalLsn(walLsn), Number(row.fileBytes))
+    return { walLsn, walFile, timeline, connections, streaming, lagMs }
   }
 }

@@ -72,7 +72,8 @@ export interface InstanceStatus {
 }
 
 export function reportOf(state: InstanceState, status: InstanceStatus): InstanceReport {
-  const { settings, server, serverPid, replacements, engine, primary, answeredMsAgo, rebuild, requests } = status
+  const { settings, server, serverPid, replacements, primary, answeredMsAgo, rebuild, requests } = status
+  const { walFile: _, ...engine } = status.engine
   return {
     pid: process.pid,
     name: settings.name,

@@ -240,8 +240,8 @@ export class Instance {
 
   /** A reader whose writer does not give it the log finds it in the volume. */
   #searchLog(): void {
-    const { streaming, walLsn } = this.#figures
-    const following = { streaming, walLsn, oldestInVolume: this.#files.oldestWal }
+    const { streaming, walFile } = this.#figures
+    const following = { streaming, walFile, oldestInVolume: this.#files.oldestWal }
     const { from, hopeless } = this.#search
     this.#search = searchOf(this.#search, following, performance.now())
     const asked: ServerAsked = { walFrom: this.#search.from ?? null }
@@ -395,7 +395,9 @@ export class Instance {
     if (engine === undefined) return true
     if (engine.state.name === 'preparing') return true
     const lateMs = performance.now() + ENGINE_STOP_MS
-    const stopped = engine.stop('fast', 2 * ENGINE_STOP_MS).then(() => true)
+    // What a reader has written is of no use to anybody.
+    const mode = this.#settings.role === 'writer' ? 'fast' : 'immediate'
+    const stopped = engine.stop(mode, 2 * ENGINE_STOP_MS).then(() => true)
     stopped.catch(() => {})
     for (;;) {
       if (await Promise.race([stopped, pause(LOOK_MS, false)])) return true

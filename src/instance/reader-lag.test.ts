@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { lagOf, type Progress, type ReaderAnswer } from './reader-lag.ts'
-import { parseWalFile, parseWalLsn, segmentOf, walFileName } from './wal-position.ts'
+import { parseWalLsn, walFileAt, walFileOf } from './wal-position.ts'
 
 const answer = (nowMs: number, parts: Partial<ReaderAnswer>): ReaderAnswer => ({
   nowMs,
@@ -54,16 +54,21 @@ describe('the lag of a reader', () => {
 })
 
 describe('positions in the log of PostgreSQL', () => {
-  it('have a file, which is named by timeline and number', () => {
+  it('have a file, which is named by its number, whatever the size of files is', () => {
     assert.equal(parseWalLsn('1A/2B00001C'), 0x1a2b00001cn)
-    const segment = segmentOf(parseWalLsn('1A/2B00001C'))
-    assert.equal(walFileName({ timeline: 3, segment }), '000000030000001A0000002B')
-    assert.deepEqual(parseWalFile('000000030000001A0000002B'), { timeline: 3, segment })
+    assert.equal(walFileAt(0x1a2b00001cn, 16 << 20), '0000001A0000002B')
+    assert.equal(walFileAt(0x1a2b00001cn, 4 << 20), '0000001A000000AC')
+    assert.equal(walFileOf('000000030000001A0000002B'), '0000001A0000002B')
+  })
+
+  it('have files whose names are in their order', () => {
+    const files = [0n, 1n << 22n, 1n << 30n, 1n << 32n, (1n << 36n) + (1n << 31n)].map((at) => walFileAt(at, 4 << 20))
+    assert.deepEqual([...files].sort(), files)
   })
 
   it('are told from other names', () => {
     for (const name of ['00000002.history', '000000010000000000000001.partial', 'archive_status'])
-      assert.equal(parseWalFile(name), undefined)
+      assert.equal(walFileOf(name), undefined)
     assert.throws(() => parseWalLsn('15D68C50'), TypeError)
   })
 })

@@ -18,8 +18,8 @@ export interface ServerReport {
   readonly overlayBytes: number | null
   /** Of a reader: why it cannot go on for long. */
   readonly rebuild: string | null
-  /** While it copies the engine's log: the oldest file of it that the volume has, by its number. */
-  readonly oldestWal: number | null
+  /** While it copies the engine's log: the oldest file of it that the volume has. */
+  readonly oldestWal: string | null
 }
 
 export const OPENING: ServerReport = {
@@ -40,7 +40,7 @@ export type ServerTold =
 /** What a supervisor tells the server of a reader's files. */
 export interface ServerAsked {
   /** Copy the engine's log to the instance's folder, from this file on; null: no more. */
-  readonly walFrom: number | null
+  readonly walFrom: string | null
 }
 
 /** As an instance's own. */

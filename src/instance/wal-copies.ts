@@ -2,18 +2,20 @@
  * Copies the engine's log out of the volume, as it is at the durable point, for a reader whose writer does not give it:
  * because it is gone, or has no more of what the reader needs. The log is in the volume like everything else, so every
  * commit that was acknowledged is in it.
+ *
+ * Each file is copied once, the last one again whenever the volume has changed: what the engine has taken it keeps.
  */
 import { chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Account } from '../engine/account.ts'
-import { type DirectoryEntry, type FileOperations, type Ino, ROOT_INO } from '../filesystem/file-operations.ts'
+import { type FileOperations, type Ino, ROOT_INO } from '../filesystem/file-operations.ts'
 import type { VolumeId } from '../protocol/lsn.ts'
 import type { Fleet } from '../volume/tcp-fleet.ts'
 import type { VolumeView } from '../volume/volume-view.ts'
 import { DATA_FOLDER } from './instance-folder.ts'
 import { attachPast } from './past-files.ts'
-import { parseWalFile } from './wal-position.ts'
+import { walFileOf } from './wal-position.ts'
 
 const WAL_FOLDER = 'pg_wal'
 const HISTORY = /^[0-9A-F]{8}\.history$/
@@ -23,7 +25,7 @@ const READ_BYTES = 1 << 20
 export interface WalCopiesPlace {
   readonly fleet: Fleet
   readonly volume: VolumeId
-  /** Where they go. */
+  /** Where they go, and the engine takes them from. */
   readonly folder: string
   /** Who reads them. */
   readonly account: Account | undefined
@@ -33,21 +35,21 @@ export interface WalCopiesPlace {
 export class WalCopies {
   readonly #place: WalCopiesPlace
   readonly #complete = new Set<string>()
-  #from: number | undefined
+  #from: string | undefined
   #work: Promise<void> | undefined
-  #oldest: number | undefined
+  #oldest: string | undefined
 
   constructor(place: WalCopiesPlace) {
     this.#place = place
   }
 
-  /** The number of the oldest file of the log that the volume has; undefined while that is not known. */
-  get oldest(): number | undefined {
+  /** The oldest file of the log that the volume has; undefined while that is not known. */
+  get oldest(): string | undefined {
     return this.#oldest
   }
 
-  /** @param from the number of the first file that is wanted; undefined: none any more */
-  want(from: number | undefined): void {
+  /** @param from the first file that is wanted; undefined: none any more */
+  want(from: string | undefined): void {
     this.#from = from
     if (from !== undefined) this.#work ??= this.#run()
   }
@@ -82,25 +84,31 @@ export class WalCopies {
     }
   }
 
-  async #copy(view: VolumeView, from: number): Promise<void> {
-    const files = await attachPast(view)
-    const data = files.lookup(ROOT_INO, DATA_FOLDER).ino
-    const log = files.lookup(data, WAL_FOLDER).ino
-    const entries = files.readdir(log, 0, Number.MAX_SAFE_INTEGER)
-    const numberOf = ({ name }: DirectoryEntry): number | undefined => parseWalFile(name)?.segment
-    const numbers = entries.map(numberOf).filter((number) => number !== undefined)
-    const newest = Math.max(...numbers)
-    await mkdir(this.#place.folder, { recursive: true, mode: 0o755 })
+  async #copy(view: VolumeView, from: string): Promise<void> {
+    const system = await attachPast(view)
+    const data = system.lookup(ROOT_INO, DATA_FOLDER).ino
+    const log = system.lookup(data, WAL_FOLDER).ino
+    const entries = system.readdir(log, 0, Number.MAX_SAFE_INTEGER)
+    const files = entries.flatMap(({ name }) => walFileOf(name) ?? []).sort()
+    const newest = files.at(-1) ?? ''
+    await this.#prepareFolder()
     await this.#forget(from)
-    for (const entry of entries) {
-      const number = numberOf(entry)
-      const isWanted = number === undefined ? HISTORY.test(entry.name) : number >= from
-      if (!isWanted || this.#complete.has(entry.name)) continue
-      await this.#copyFile(files, entry.name, entry.ino)
+    for (const { name, ino } of entries) {
+      const file = walFileOf(name)
+      const isWanted = file === undefined ? HISTORY.test(name) : file >= from
+      if (!isWanted || this.#complete.has(name)) continue
+      await this.#copyFile(system, name, ino)
       // The log goes on in the last one, and nowhere else.
-      if (number === undefined || number < newest) this.#complete.add(entry.name)
+      if (file === undefined || file < newest) this.#complete.add(name)
     }
-    this.#oldest = Math.min(...numbers)
+    this.#oldest = files[0]
+  }
+
+  /** Of the engine: it takes files away. */
+  async #prepareFolder(): Promise<void> {
+    const { folder, account } = this.#place
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    if (account !== undefined) await chown(folder, account.uid, account.gid)
   }
 
   async #copyFile(files: FileOperations, name: string, ino: Ino): Promise<void> {
@@ -119,10 +127,10 @@ export class WalCopies {
   }
 
   /** What has been replayed. */
-  async #forget(from: number): Promise<void> {
+  async #forget(from: string): Promise<void> {
     for (const name of await readdir(this.#place.folder)) {
-      const file = parseWalFile(name)
-      if (file === undefined || file.segment >= from) continue
+      const file = walFileOf(name)
+      if (file === undefined || file >= from) continue
       this.#complete.delete(name)
       await rm(join(this.#place.folder, name), { force: true })
     }

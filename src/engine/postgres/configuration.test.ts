@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { type Configuration, configurationText, hbaText } from './configuration.ts'
 
@@ -44,6 +48,44 @@ describe("an instance's configuration", () => {
     assert.match(connection, /host='db\.example' .*sslmode=verify-full/)
     assert.ok(connection.includes("password='it\\'s \\\\ so'"), connection)
     assert.equal(read(configurationText(configuration, shape, folders)).get('primary_conninfo'), undefined)
+  })
+})
+
+describe('a standby', () => {
+  const commandFor = (walFolder: string): string =>
+    read(configurationText({ ...configuration, primary: null, walFolder }, shape, folders)).get('restore_command') ?? ''
+
+  it('keeps no log for others, with a primary or without, and a primary does', () => {
+    const kept = (parts: object): string | undefined =>
+      read(configurationText({ ...configuration, ...parts }, shape, folders)).get('wal_keep_size')
+    assert.equal(kept({ primary: null }), '0')
+    assert.equal(kept({}), '512MB')
+  })
+
+  it('takes each file of the log once, and histories as often as it likes', () => {
+    const folder = mkdtempSync(join(tmpdir(), "borealis %f it's "))
+    try {
+      const restore = (name: string): boolean => {
+        // As PostgreSQL does: `%%` is a percent sign.
+        const command = commandFor(folder).replaceAll(/%[%fp]/g, (each) =>
+          each === '%%' ? '%' : each === '%f' ? name : join(folder, 'taken'),
+        )
+        return spawnSync('sh', ['-c', command]).status === 0
+      }
+      for (const name of ['000000010000000000000007', '00000002.history']) writeFileSync(join(folder, name), name)
+      assert.deepEqual(
+        [1, 2].map(() => restore('000000010000000000000007')),
+        [true, false],
+      )
+      assert.equal(readFileSync(join(folder, 'taken'), 'utf8'), '000000010000000000000007')
+      assert.deepEqual(
+        [1, 2].map(() => restore('00000002.history')),
+        [true, true],
+      )
+      assert.equal(restore('00000003.history'), false)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 })
 

@@ -77,9 +77,15 @@ function primaryConnection(name: string, run: string, primary: Primary): string 
   ].join(' ')
 }
 
-/** PostgreSQL puts the name for `%f` and where it is to be for `%p`; a shell runs it. */
-const restoreCommand = (folder: string): string =>
-  `cp '${folder.replaceAll('%', '%%').replaceAll("'", "'\\''")}'/%f "%p"`
+/**
+ * PostgreSQL puts the name for `%f` and where it is to be for `%p`; a shell runs it, ten times a second while a standby
+ * has no primary. So a file of the log is given once, and again only when there is more of it; histories of timelines
+ * are asked for again and again, and are small.
+ */
+function restoreCommand(folder: string): string {
+  const file = `'${folder.replaceAll('%', '%%').replaceAll("'", "'\\''")}'/%f`
+  return `test -f ${file} && case %f in *.history) cp ${file} "%p";; *) mv ${file} "%p";; esac`
+}
 
 function instanceSettings(configuration: Configuration, { run, logs }: InstanceFolders): Setting[] {
   const { name, address, port, primary, walFolder } = configuration

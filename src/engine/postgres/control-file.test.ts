@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { crc32c, newSystemIdentifier, setSystemIdentifier, setWalIdentifier, systemIdentifier } from './control-file.ts'
+import {
+  crc32c,
+  newSystemIdentifier,
+  setSystemIdentifier,
+  setWalIdentifier,
+  systemIdentifier,
+  wasShutDown,
+} from './control-file.ts'
 
 function controlFile(identifier: bigint, checksumAt: number): Buffer {
   const file = Buffer.alloc(8192)
@@ -39,5 +46,16 @@ describe('the identifier of a database system', () => {
   it('begins with the second it was made in', () => {
     assert.equal(newSystemIdentifier(5_999, 0xffff_ffff) >> 32n, 5n)
     assert.equal(newSystemIdentifier(5_999, -1) & 0xffff_ffffn, 0xffff_ffffn)
+  })
+})
+
+describe('the state of a database system', () => {
+  it('says whether it was stopped in order, which one in recovery never was', () => {
+    for (let state = 0; state <= 6; state++) {
+      const file = Buffer.alloc(8192)
+      file.writeUInt32LE(state, 16)
+      file.writeUInt32LE(crc32c(file.subarray(0, 296)), 296)
+      assert.equal(wasShutDown(file), state === 1)
+    }
   })
 })

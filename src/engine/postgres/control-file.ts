@@ -41,6 +41,16 @@ export function systemIdentifier(controlFile: Buffer): bigint {
   return controlFile.readBigUInt64LE(0)
 }
 
+/** `DBState` of pg_control.h, the same from 14 to 18: 1 is a primary that wrote its last checkpoint and stopped. */
+const STATE_AT = 16
+const SHUT_DOWN = 1
+
+/** Whether the system was stopped in order, as a primary: there is nothing to recover. */
+export function wasShutDown(controlFile: Buffer): boolean {
+  findChecksum(controlFile)
+  return controlFile.readUInt32LE(STATE_AT) === SHUT_DOWN
+}
+
 export function setSystemIdentifier(controlFile: Buffer, identifier: bigint): void {
   const checksumAt = findChecksum(controlFile)
   controlFile.writeBigUInt64LE(identifier, 0)

@@ -7,7 +7,13 @@ import { chmod, chown, mkdir, open, readdir, readFile, realpath, rm, stat, write
 import { join } from 'node:path'
 import type { Account } from '../account.ts'
 import { EngineError } from '../engine-error.ts'
-import { newSystemIdentifier, setSystemIdentifier, setWalIdentifier, systemIdentifier } from './control-file.ts'
+import {
+  newSystemIdentifier,
+  setSystemIdentifier,
+  setWalIdentifier,
+  systemIdentifier,
+  wasShutDown,
+} from './control-file.ts'
 import { isAlive, processesIn } from './processes.ts'
 import type { PostgresVersion } from './versions.ts'
 
@@ -170,19 +176,28 @@ export async function setStandby(directory: string, standby: boolean, account: A
   if (account !== undefined) await chown(path, account.uid, account.gid)
 }
 
+/** Whether there is something to recover, as the control file says; what is wrong with that is the engine's to say. */
+export async function needsRecovery(directory: string): Promise<boolean> {
+  try {
+    return !wasShutDown(await readFile(join(directory, CONTROL_FILE)))
+  } catch {
+    return false
+  }
+}
+
 /** Of the lines of `postmaster.pid`: the process, and its state (`pidfile.h`). */
 const PID_LINE = 0
 const STATUS_LINE = 7
 
 /**
- * Whether the engine says that it accepts sessions, as `pg_ctl` asks it. To ask by connecting would leave a line in its log
- * for each time it says no.
+ * What the engine says of itself, as `pg_ctl` asks it; undefined when it says nothing. To ask by connecting would leave a
+ * line in its log for each time it says no.
  */
-export async function saysReady(directory: string, pid: number): Promise<boolean> {
+export async function postmasterStatus(directory: string, pid: number): Promise<string | undefined> {
   const content = await readFile(join(directory, POSTMASTER_FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return ''
     throw error
   })
   const lines = content.split('\n')
-  return lines[PID_LINE] === `${pid}` && lines[STATUS_LINE]?.trim() === 'ready'
+  return lines[PID_LINE] === `${pid}` ? lines[STATUS_LINE]?.trim() : undefined
 }

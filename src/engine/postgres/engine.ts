@@ -13,10 +13,11 @@ import {
   socketFile,
   writeConfiguration,
 } from './configuration.ts'
-import { checkDataDirectory, clearStalePid, saysReady, setStandby } from './data-directory.ts'
+import { checkDataDirectory, clearStalePid, needsRecovery, postmasterStatus, setStandby } from './data-directory.ts'
 import { type EngineState, mayBecome, type StopMode } from './engine-state.ts'
 import { pruneLogs } from './log.ts'
 import { Postmaster } from './postmaster.ts'
+import { Promotion } from './promotion.ts'
 import { isNotAccepting, type Query, withSession } from './session.ts'
 
 export interface EnginePlace {
@@ -88,8 +89,9 @@ export class PostgresEngine {
     const preparing = { name: 'preparing' } as const
     this.#become(preparing)
     let postmaster: Postmaster
+    let promotion: Promotion | undefined
     try {
-      postmaster = await this.#prepare(configuration)
+      ;({ postmaster, promotion } = await this.#prepare(configuration))
     } catch (error) {
       if (this.#state === preparing) this.#become({ name: 'stopped' })
       throw error
@@ -103,18 +105,23 @@ export class PostgresEngine {
     this.#postmaster = postmaster
     this.#become({ name: 'starting', pid: postmaster.pid })
     void postmaster.ended.then((reason) => this.#hasEnded(postmaster, reason))
-    await this.#untilReady(postmaster, deadlineMs)
+    await this.#untilReady(postmaster, promotion, deadlineMs)
     this.#become({ name: 'running', pid: postmaster.pid })
+    await promotion?.clear()
   }
 
-  async #prepare(configuration: Configuration): Promise<Postmaster> {
+  async #prepare(
+    configuration: Configuration,
+  ): Promise<{ readonly postmaster: Postmaster; readonly promotion: Promotion | undefined }> {
     const { binaries, folders, account } = this.#place
     await checkDataDirectory(this.#place.dataDirectory, binaries.version)
     const dataDirectory = await realpath(this.#place.dataDirectory)
     await clearStalePid(dataDirectory)
     const { version } = binaries
     await writeConfiguration(configuration, { ...configuration, major: version.major }, folders, account)
-    await setStandby(dataDirectory, configuration.primary !== undefined, account)
+    const isStandby = configuration.primary !== undefined
+    const isPromoted = !isStandby && (await needsRecovery(dataDirectory))
+    await setStandby(dataDirectory, isStandby || isPromoted, account)
     // Nobody listens there: whoever did, would work in the data directory.
     const socket = socketFile(folders, configuration.port)
     for (const path of [socket, `${socket}.lock`]) await rm(path, { force: true })
@@ -122,20 +129,24 @@ export class PostgresEngine {
       await openFolders(path, account)
     }
     await pruneLogs(folders.logs, Date.now())
-    return Postmaster.start({
+    const postmaster = await Postmaster.start({
       program: binaries.postgres,
       configurationFile: configurationFile(folders),
       dataDirectory,
       logFolder: folders.logs,
       account,
+      // Nobody gets in before it is promoted; nor has it to be as large as who wrote the log.
+      settings: isPromoted ? { hot_standby: 'off' } : {},
     })
+    return { postmaster, promotion: isPromoted ? new Promotion(dataDirectory, postmaster) : undefined }
   }
 
-  async #untilReady(postmaster: Postmaster, deadlineMs: number): Promise<void> {
+  async #untilReady(postmaster: Postmaster, promotion: Promotion | undefined, deadlineMs: number): Promise<void> {
     for (const end = performance.now() + deadlineMs; performance.now() < end; await pause(READY_POLL_MS)) {
       const { state } = this
       if (state.name === 'failed') throw new EngineError('StartFailed', `PostgreSQL did not start: ${state.reason}`)
       if (state.name !== 'starting') throw new EngineError('StartFailed', STOPPED_MEANWHILE)
+      await promotion?.push()
       if (await this.#isReady(postmaster)) return
     }
     await this.kill()
@@ -144,7 +155,7 @@ export class PostgresEngine {
 
   async #isReady({ pid }: Postmaster): Promise<boolean> {
     try {
-      if (!(await saysReady(this.#place.dataDirectory, pid))) return false
+      if ((await postmasterStatus(this.#place.dataDirectory, pid)) !== 'ready') return false
       await this.#ask((query) => query('SELECT 1'), READY_TRY_MS)
       return this.#state.name === 'starting'
     } catch (error) {

@@ -32,7 +32,10 @@ export const isNotAccepting = (error: unknown): boolean => {
   return code !== undefined && (NOT_ACCEPTING.includes(code) || NOBODY_THERE.includes(code))
 }
 
-function newClient({ folder, port, database = 'postgres' }: SessionPlace): { readonly client: pg.Client; readonly stream: Socket } {
+function newClient({ folder, port, database = 'postgres' }: SessionPlace): {
+  readonly client: pg.Client
+  readonly stream: Socket
+} {
   const stream = new Socket()
   const client = new pg.Client({
     host: folder,
