@@ -92,7 +92,7 @@ export class Region {
   #zones: StorageZone[] = []
   #state: RegionState = 'starting'
   #upkeep: Promise<unknown> = Promise.resolve()
-  #storageAnswers = true
+  #storageAnswersSinceMs: number | null = null
   #published = ''
   #publishing: Promise<void> = Promise.resolve()
 
@@ -133,7 +133,7 @@ export class Region {
       removeVolume: ({ volume }) => removeVolume(this.fleet.volumes, volume),
       order: (cluster, instance) => this.#order(cluster, instance),
       certificateUntilMs: ({ name }) => this.#certificateUntilMs.get(name) ?? null,
-      storageAnswers: () => this.#storageAnswers,
+      storageAnswersSinceMs: () => this.#storageAnswersSinceMs,
       onDecision: (cluster, decision) => this.#sayDecision(cluster, decision),
       onChange: () => this.#publish(),
       complain: (what, error) => say(`${what}: ${messageOf(error)}`),
@@ -251,7 +251,8 @@ export class Region {
       const waiting = this.#store
         .clusters()
         .find(({ name }) => this.#store.instancesOf(name).some((each) => seen.get(each.name)?.waitingSinceMs != null))
-      this.#storageAnswers = waiting === undefined || (await storageAnswers(this.fleet, waiting.volume))
+      const answers = waiting !== undefined && (await storageAnswers(this.fleet, waiting.volume))
+      this.#storageAnswersSinceMs = answers ? (this.#storageAnswersSinceMs ?? performance.now()) : null
     })
   }
 

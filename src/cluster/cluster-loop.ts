@@ -20,8 +20,8 @@ export interface LoopWorld {
   order(cluster: ClusterRecord, instance: InstanceRecord): Promise<InstanceOrder>
   /** Another address for an instance, as somebody else listens on its own. */
   moved(instance: InstanceRecord): InstanceRecord
-  /** Whether a write quorum of storage answers us. */
-  storageAnswers(): boolean
+  /** Since when a write quorum of storage has answered us; null: it does not, or was not asked. */
+  storageAnswersSinceMs(): number | null
   /** @param before the instances as they were */
   onDecision(cluster: ClusterRecord, decision: Decision, before: readonly InstanceRecord[]): void
   /** Something that was to be done could not be. */
@@ -29,6 +29,8 @@ export interface LoopWorld {
 }
 
 const LOOK_MS = 200
+/** Who has not looked for so long stood still, as a stopped process does. */
+const LOOK_LATE_MS = 1000
 /** A run that has lasted so long was no failure. */
 const STEADY_MS = 60_000
 /** Of steps that concern the cluster and no instance. */
@@ -44,6 +46,8 @@ export class ClusterLoop {
   readonly #busy = new Map<string, Promise<void>>()
   readonly #failures = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
+  #lookingSinceMs = performance.now()
+  #lookedMs = this.#lookingSinceMs
   #isDue = false
   #isStopped = false
 
@@ -89,11 +93,15 @@ export class ClusterLoop {
       instances: store.instancesOf(this.name),
       seen,
       failures: this.#failures,
-      storageAnswers: this.#world.storageAnswers(),
+      storageAnswersSinceMs: this.#world.storageAnswersSinceMs(),
+      lookingSinceMs: this.#lookingSinceMs,
     }
   }
 
   #look(): void {
+    const nowMs = performance.now()
+    if (nowMs - this.#lookedMs > LOOK_LATE_MS) this.#lookingSinceMs = nowMs
+    this.#lookedMs = nowMs
     for (let decisions = 0; ; decisions++) {
       const view = this.#view()
       if (view === undefined) return

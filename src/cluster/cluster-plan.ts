@@ -27,8 +27,10 @@ export interface ClusterView {
   readonly seen: ReadonlyMap<string, SeenInstance>
   /** How many runs of it have failed one after the other. */
   readonly failures: ReadonlyMap<string, number>
-  /** Whether a write quorum of storage answers the control plane. */
-  readonly storageAnswers: boolean
+  /** Since when a write quorum of storage has answered the control plane; null: it does not, or was not asked. */
+  readonly storageAnswersSinceMs: number | null
+  /** Since when the control plane has looked without a break: what it did not hear while it stood still means nothing. */
+  readonly lookingSinceMs: number
 }
 
 export type Decision =
@@ -82,14 +84,14 @@ const isCurrent = ({ run }: InstanceRecord, seen: SeenInstance | undefined): see
 /** Why the wanted run of an instance is of no use, though it is there; undefined when it is not so. */
 function trouble(seen: SeenInstance, role: 'writer' | 'reader', view: ClusterView, nowMs: number) {
   const { report } = seen
-  const silentMs = nowMs - seen.heardMs
+  const silentMs = nowMs - Math.max(seen.heardMs, view.lookingSinceMs)
   if (report === null) return silentMs > START_SILENT_MS_MAX ? 'it has said nothing since it was started' : undefined
   if (silentMs > SILENT_MS_MAX) return `it has said nothing for ${Math.round(silentMs)} ms`
   if (report.state !== 'available') return undefined
   if (report.storage === 'waiting') {
-    const waitingMs = nowMs - (seen.waitingSinceMs ?? nowMs)
-    const isCutOff = role === 'writer' && view.storageAnswers && waitingMs > CUT_OFF_MS_MAX
-    return isCutOff ? 'it is cut off from its storage' : undefined
+    // Storage that is back answers us before the writer has noticed.
+    const sinceMs = Math.max(seen.waitingSinceMs ?? nowMs, view.storageAnswersSinceMs ?? nowMs, view.lookingSinceMs)
+    return role === 'writer' && nowMs - sinceMs > CUT_OFF_MS_MAX ? 'it is cut off from its storage' : undefined
   }
   const hungMsMax = role === 'writer' ? HUNG_MS_MAX : READER_HUNG_MS_MAX
   if (report.answeredMsAgo !== null && report.answeredMsAgo > hungMsMax)
@@ -179,6 +181,8 @@ function planInstance(instance: InstanceRecord, view: ClusterView, nowMs: number
   const isWanted = cluster.stage === 'live' && cluster.wanted === 'running' && stage === 'live'
   if (seen?.phase === 'running') {
     if (!isWanted) return [{ do: 'end', instance: name, how: 'stop' }]
+    // It is about to say which run it is.
+    if (seen.run === null && nowMs - Math.max(seen.heardMs, view.lookingSinceMs) <= SILENT_MS_MAX) return []
     if (seen.run !== run) return [{ do: 'end', instance: name, how: instance.ending }]
     if (seen.report?.state === 'available' && instance.availableRun !== run)
       return decide({ kind: instance.wasAvailable ? 'restarted' : 'available', instance: name })

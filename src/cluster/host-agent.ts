@@ -26,7 +26,8 @@ export interface HostLogFile {
 /** What is known of an instance that runs, or of the run that ended last. */
 export interface SeenInstance {
   readonly name: string
-  readonly run: number
+  /** null: it was adopted and has not said yet which it is. */
+  readonly run: number | null
   /** `gone`: nothing of it is left. */
   readonly phase: 'running' | 'gone'
   /** What it said last. */

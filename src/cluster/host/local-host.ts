@@ -85,7 +85,7 @@ export class LocalHost implements HostAgent {
   async adopt(left: readonly ListedProcess[]): Promise<number> {
     const mine = left.filter((each) => each.kind === 'instance' && isAlive(each))
     for (const process of mine) {
-      this.#see(process.name, { run: -1, phase: 'running', report: null, reason: null })
+      this.#see(process.name, { run: null, phase: 'running', report: null, reason: null })
       this.#daemons.set(process.name, Daemon.adopt(process, this.#placeOf(process.name)))
       this.#options.list.add('instance', process.name, process.pid, process.ports)
     }
