@@ -14,8 +14,9 @@ import type { ClusterRecord, InstanceRecord } from '../cluster/cluster-records.t
 import { type EndpointNames, isAvailable } from '../cluster/cluster-views.ts'
 import { ControlStore } from '../cluster/control-store.ts'
 import { EngineParameters, type InstanceCapacity } from '../cluster/engine-parameters.ts'
+import { FaultRequests } from '../cluster/fault-requests.ts'
 import { newAddress } from '../cluster/host/free-address.ts'
-import { type Home, makeHome } from '../cluster/host/home.ts'
+import { type Home, makeHome, zoneSocket } from '../cluster/host/home.ts'
 import { LocalHost } from '../cluster/host/local-host.ts'
 import type { MountingCommand } from '../cluster/host/mount-check.ts'
 import { ProcessList } from '../cluster/host/process-list.ts'
@@ -35,6 +36,7 @@ import type { PublishedNames } from '../gateway/published-names.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import { lsn, volumeName } from '../protocol/lsn.ts'
 import { type FolderLock, lockFolder } from '../storage/real-lock.ts'
+import { askZone } from '../storage/real-zone-client.ts'
 import { FleetHealth } from '../volume/fleet-health.ts'
 import { SqliteRegistry } from '../volume/sqlite-registry.ts'
 import { type Fleet, openFleet } from '../volume/tcp-fleet.ts'
@@ -86,6 +88,7 @@ export class Region {
   readonly #agent: LocalHost
   readonly #gateway: GatewayProcess
   readonly #parameters: EngineParameters
+  readonly #faults: FaultRequests
   #api: ApiServer | undefined
   readonly #stopped = new AbortController()
   readonly #certificateUntilMs = new Map<string, number>()
@@ -117,6 +120,14 @@ export class Region {
     this.#agent = new LocalHost({ home, list: this.#list, mounting, memoryMib, say })
     this.#gateway = new GatewayProcess({ home, list: this.#list, say })
     this.#parameters = new EngineParameters(home.root)
+    this.#faults = new FaultRequests({
+      tell: (instance, command) => this.#agent.tell(instance, command),
+      nodes: () => this.#zones.flatMap((zone) => zone.status().map(({ id }) => id)),
+      inject: async (node, fault) => {
+        const zone = this.#zones.find((each) => each.status().some(({ id }) => id === node))
+        if (zone !== undefined) await askZone(zoneSocket(home, zone.zone), { do: 'fault', node, fault })
+      },
+    })
     this.control = new RegionControl({
       store,
       // Every zone is on this machine.
@@ -248,6 +259,13 @@ export class Region {
         const members = topologyOf(cluster, instances, seen, this.#endpointNames(), Date.now())
         for (const { name } of instances) this.#agent.tell(name, { do: 'topology', members })
       }
+      await this.#faults.look(
+        this.#store.clusters().map(({ name, writer }) => ({
+          names: this.#store.instancesOf(name).map((instance) => instance.name),
+          writer,
+        })),
+        seen,
+      )
       const waiting = this.#store
         .clusters()
         .find(({ name }) => this.#store.instancesOf(name).some((each) => seen.get(each.name)?.waitingSinceMs != null))
@@ -295,6 +313,7 @@ export class Region {
       key,
       authorityCertificate: this.#authority.certificate,
       master: { name: cluster.masterUser, password: cluster.masterPassword },
+      ...(cluster.databaseName === null ? {} : { database: cluster.databaseName }),
       replicationPassword: cluster.replicationPassword,
       primary: isWriter ? null : primaryOf({ cluster, instances: this.#store.instancesOf(cluster.name) }),
       parameters,

@@ -54,15 +54,15 @@ const CLUSTER_ONLY = [
 
 const ELSEWHERE: Readonly<Record<string, string>> = { wal_level: 'set rds.logical_replication instead' }
 
-const AURORA = (major: Major): ParameterDefinition[] => [
+const AURORA: readonly ParameterDefinition[] = [
   {
     name: 'rds.force_ssl',
     description: 'Force SSL connections.',
     dataType: 'boolean',
     allowedValues: '0,1',
     applyType: 'dynamic',
-    fixed: null,
-    defaultValue: major >= 15 ? '1' : '0',
+    fixed: 'connections are always over TLS',
+    defaultValue: '1',
     source: 'system',
     level: 'cluster',
   },
@@ -156,6 +156,6 @@ export function parameterDefinitions(major: Major, engine: readonly EngineParame
       level: CLUSTER_ONLY.includes(name) ? 'cluster' : 'any',
     }
   })
-  const all = [...own, ...AURORA(major)].sort((a, b) => (a.name < b.name ? -1 : 1))
+  const all = [...own, ...AURORA].sort((a, b) => (a.name < b.name ? -1 : 1))
   return new Map(all.map((definition) => [definition.name, definition]))
 }

@@ -54,7 +54,6 @@ describe('values of parameters', () => {
     ['random_page_cost', '1.1'],
     ['log_statement', 'ddl'],
     ['datestyle', 'ISO, DMY'],
-    ['rds.force_ssl', '0'],
   ] as const) {
     it(`${name} may be ${value}`, () => assert.equal(valueProblem(definition(name), value), undefined))
   }
@@ -64,7 +63,8 @@ describe('values of parameters', () => {
     ['work_mem', '1.5', /number of type integer/],
     ['work_mem', '{nothing}', /no formula/],
     ['log_statement', 'some', /none,ddl,mod,all/],
-    ['rds.force_ssl', 'on', /0,1/],
+    ['rds.force_ssl', '0', /always over TLS/],
+    ['rds.logical_replication', 'on', /0,1/],
     ['fsync', '0', /acknowledged before the volume has them/],
     ['block_size', '4096', /fixed/],
     ['wal_level', 'logical', /rds\.logical_replication/],
@@ -97,8 +97,6 @@ describe('what an engine runs with', () => {
   })
   it("Aurora's own become the engine's", () => {
     assert.equal(effective([['rds.logical_replication', '1']]).parameters.wal_level, 'logical')
-    assert.equal(effective([]).tlsOnly, true)
-    assert.equal(effective([['rds.force_ssl', '0']]).tlsOnly, false)
-    assert.equal('rds.force_ssl' in effective([['rds.force_ssl', '0']]).parameters, false)
+    assert.equal('rds.logical_replication' in effective([['rds.logical_replication', '1']]).parameters, false)
   })
 })

@@ -41,7 +41,6 @@ export type Values = ReadonlyMap<string, string>
 /** What an engine is configured with: parameters of its own, and what those of Aurora come to. */
 export interface EffectiveParameters {
   readonly parameters: Readonly<Record<string, string>>
-  readonly tlsOnly: boolean
 }
 
 export interface Capacity extends FormulaVariables {
@@ -81,6 +80,5 @@ export function effectiveParameters(
     parameters[name] = evaluated(definition, value, capacity)
   }
   if (values.get('rds.logical_replication') === '1') parameters.wal_level = 'logical'
-  const tls = values.get('rds.force_ssl') ?? definitions.get('rds.force_ssl')?.defaultValue
-  return { parameters, tlsOnly: tls === '1' }
+  return { parameters }
 }

@@ -49,7 +49,7 @@ import { type GroupKind, migrateParameterGroups } from './parameter-groups.ts'
 import { happened } from './region-events.ts'
 import { restartsInstances, splitClusterChange, splitInstanceChange, withPending } from './settings-change.ts'
 import { migrateSubnetGroups } from './subnet-groups.ts'
-import { migrateTags } from './tags.ts'
+import { migrateTags, moveTags } from './tags.ts'
 
 export interface RegionControlOptions extends LoopsWorld {
   readonly region: string
@@ -276,6 +276,7 @@ export class RegionControl implements ControlPlane {
   #rename(name: string, newName: string): void {
     this.#loops.forget(name)
     this.#store.renameCluster(name, newName)
+    moveTags(this.database, arnOf(this, 'cluster', name), arnOf(this, 'cluster', newName))
     this.#event('clusterRenamed', 'cluster', newName, { from: name, to: newName })
   }
 

@@ -2,6 +2,7 @@
  * The engine of an instance, as its role wants it: a writer's makes the database at first use and takes writes; a
  * reader's replays what the writer tells it, and answers queries.
  */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { engineAccount } from '../engine/account.ts'
 import { EngineError } from '../engine/engine-error.ts'
@@ -9,6 +10,8 @@ import { installPostgres } from '../engine/postgres/binaries.ts'
 import type { Configuration, InstanceFolders, Primary } from '../engine/postgres/configuration.ts'
 import { checkDataDirectory, createDataDirectory } from '../engine/postgres/data-directory.ts'
 import { PostgresEngine } from '../engine/postgres/engine.ts'
+import type { Parameters } from '../engine/postgres/parameters.ts'
+import { primarySettings, withPrimarySettings } from '../engine/postgres/primary-settings.ts'
 import { ensureMaster, ensureReplicationRole, REPLICATION_ROLE } from '../engine/postgres/roles.ts'
 import type { Query } from '../engine/postgres/session.ts'
 import { preparedTemplate } from '../engine/postgres/template.ts'
@@ -17,6 +20,7 @@ import { dataDirectoryOf, runFolder, walFolderOf } from './instance-folder.ts'
 import type { Address, InstanceSettingsFile } from './settings-file.ts'
 
 const MIB = 1 << 20
+const CONTROL_FILE = join('global', 'pg_control')
 
 const foldersOf = (folder: string): InstanceFolders => ({ run: runFolder(folder), logs: join(folder, 'logs') })
 
@@ -28,6 +32,8 @@ export class InstanceEngine {
   readonly #settings: InstanceSettingsFile
   #changes: Reconfiguration
   #primary: Address | null
+  /** What a reader needs as much of as its writer had, when it starts. */
+  #primarySettings: ReadonlyMap<string, number> = new Map()
   #takesWalFromFolder = false
   /** Of what is configured; one after the other. */
   #changeCount = 0
@@ -72,16 +78,20 @@ export class InstanceEngine {
     return { ...address, user: REPLICATION_ROLE, password, authorityCertificate }
   }
 
+  #parameters(): Parameters {
+    return withPrimarySettings(this.#changes.parameters, this.#primarySettings)
+  }
+
   #configuration(): Configuration {
     const { name, address, port, memoryMib, role, folder } = this.#settings
-    const { certificate, key, parameters } = this.#changes
+    const { certificate, key } = this.#changes
     const configuration = {
       name,
       address,
       port,
       memoryBytes: memoryMib * MIB,
       certificate: { certificate, key },
-      parameters,
+      parameters: this.#parameters(),
       tlsOnly: true,
     }
     if (role === 'writer') return configuration
@@ -94,21 +104,24 @@ export class InstanceEngine {
 
   /** Resolves when it answers queries, and has the users that it must have. */
   async start(): Promise<void> {
+    const { folder, role } = this.#settings
+    if (role === 'reader')
+      this.#primarySettings = primarySettings(await readFile(join(dataDirectoryOf(folder), CONTROL_FILE)))
     const changeCount = this.#changeCount
     await this.postgres.start(this.#configuration())
     // What was changed while its files were being written.
     if (changeCount !== this.#changeCount) await this.#reconfigure()
-    if (this.#settings.role === 'writer') await this.postgres.session((query) => this.#ensureUsers(query))
+    if (role === 'writer') await this.postgres.session((query) => this.#ensureUsers(query))
   }
 
   async #ensureUsers(query: Query): Promise<void> {
-    const { master, replicationPassword } = this.#settings
+    const { master, database, replicationPassword } = this.#settings
     // Once: a password that its owner has changed since stays.
     const done = await query(
       `SELECT FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname = 'postgres' AND r.rolname = $1`,
       [master.name],
     )
-    if (done.length === 0) await ensureMaster(query, master)
+    if (done.length === 0) await ensureMaster(query, master, database)
     await ensureReplicationRole(query, replicationPassword)
   }
 

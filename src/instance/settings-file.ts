@@ -45,6 +45,8 @@ export interface InstanceSettingsFile {
   readonly authorityCertificate: string
   /** The first user, made by the first writer. */
   readonly master: { readonly name: string; readonly password: string }
+  /** That is made with the first user, and is theirs; none when it is not given. */
+  readonly database?: string
   /** By which readers follow the writer. */
   readonly replicationPassword: string
   /** Whom a reader follows; null: nobody yet. */
@@ -86,7 +88,8 @@ const OTHERS = ['role', 'volume', 'port', 'master', 'primary', 'parameters', 'co
 /** @throws VolumeError `Corrupt`, with the field that is missing or wrong */
 export function parseSettings(raw: unknown): InstanceSettingsFile {
   const path = 'settings'
-  const given = fields(raw, path, [...TEXTS, ...NUMBERS, ...OTHERS], ['overlayMib'])
+  const given = fields(raw, path, [...TEXTS, ...NUMBERS, ...OTHERS], ['overlayMib', 'database'])
+  if (given.database !== undefined) text(given.database, `${path}.database`)
   for (const name of TEXTS) text(given[name], `${path}.${name}`)
   for (const name of NUMBERS) integer(given[name], `${path}.${name}`, name === 'run' ? 0 : 1)
   if (given.overlayMib !== undefined) integer(given.overlayMib, `${path}.overlayMib`, 1)

@@ -38,8 +38,8 @@ async function ensureRole(query: Query, name: string, options: string): Promise<
   await query(`${there.length > 0 ? 'ALTER' : 'CREATE'} ROLE ${quoted(name)} ${options}`)
 }
 
-/** Can be done again, also after half of it was. */
-export async function ensureMaster(query: Query, { name, password }: Login): Promise<void> {
+/** Can be done again, also after half of it was. @param database that is to be there, theirs, besides `postgres` */
+export async function ensureMaster(query: Query, { name, password }: Login, database?: string): Promise<void> {
   const problem = roleNameProblem(name)
   if (problem !== undefined) throw new EngineError('BadParameter', problem)
   await ensureRole(query, MASTER_GROUP, 'NOLOGIN CREATEDB CREATEROLE')
@@ -47,7 +47,13 @@ export async function ensureMaster(query: Query, { name, password }: Login): Pro
   for (const { rolname } of roles) await query(`GRANT ${rolname} TO ${MASTER_GROUP} WITH ADMIN OPTION`)
   await ensureRole(query, name, `LOGIN CREATEDB CREATEROLE PASSWORD ${literal(scramVerifier(password))}`)
   await query(`GRANT ${MASTER_GROUP} TO ${quoted(name)} WITH ADMIN OPTION`)
+  if (database !== undefined) await ensureDatabase(query, database, name)
   await query(`ALTER DATABASE postgres OWNER TO ${quoted(name)}`)
+}
+
+async function ensureDatabase(query: Query, name: string, owner: string): Promise<void> {
+  const there = await query('SELECT 1 FROM pg_database WHERE datname = $1', [name])
+  if (there.length === 0) await query(`CREATE DATABASE "${name.replaceAll('"', '""')}" OWNER ${quoted(owner)}`)
 }
 
 export async function ensureReplicationRole(query: Query, password: string): Promise<void> {
