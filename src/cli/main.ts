@@ -22,6 +22,7 @@ import {
   rebootInstance,
   status,
 } from './commands.ts'
+import { fault } from './fault.ts'
 import { READERS_MAX } from './region-commands.ts'
 import { DEMO_READERS, upDetached, upHere } from './up.ts'
 import { checkCluster } from './volume-check.ts'
@@ -45,6 +46,10 @@ const USAGE = `usage: borealis COMMAND
   instance delete NAME            the cluster's data stays
   instance reboot NAME
   failover NAME [--to INSTANCE]   make a reader the writer
+  fault crash INSTANCE [instance|dispatcher|node], fault crash ZONE|NODE
+  fault slow-disk|failing-disk|cut ZONE|NODE [--percent 100] [--ms 20-100] [--seconds 60]
+  fault list, fault heal [ZONE|NODE]
+                                  faults on purpose, each for a time
   patch NAME                      new code under a running cluster: sessions go on after a pause
   credentials [--format profile|env]
                                   the access key of the local account, for AWS's tools
@@ -215,6 +220,9 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
       await failover(home, positionals[0] ?? '', values.to)
       return 0
     }
+    case 'fault':
+      await fault(home, args)
+      return 0
     case 'credentials': {
       const { values } = parse(args, { format: { type: 'string', default: 'profile' } })
       if (values.format !== 'profile' && values.format !== 'env')

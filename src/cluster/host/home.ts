@@ -72,5 +72,9 @@ export const clusterFolder = (home: Home, cluster: string): string => join(home.
 export const passwordFile = (home: Home, cluster: string): string =>
   join(clusterFolder(home, cluster), 'master-password')
 export const instanceFolder = (home: Home, instance: string): string => join(home.instances, instance)
+/** By which a zone's process is reached, and an instance's. */
+export const zoneSocket = (home: Home, zone: string): string => join(home.zones, zone, 'control.sock')
+export const instanceSocket = (home: Home, instance: string): string =>
+  join(instanceFolder(home, instance), 'control.sock')
 export const mountFolder = (home: Home, instance: string): string => join(instanceFolder(home, instance), 'mount')
 export const logFile = (home: Home, name: string): string => join(home.logs, `${name}.log`)

@@ -17,7 +17,7 @@ import type { Ending } from '../cluster-records.ts'
 import { type HostAgent, type HostLogFile, type InstanceOrder, PLACE_TAKEN, type SeenInstance } from '../host-agent.ts'
 import { Daemon, type DaemonPlace } from './daemon.ts'
 import { isFree } from './free-address.ts'
-import { type Home, instanceFolder, logFile, mountFolder } from './home.ts'
+import { type Home, instanceFolder, instanceSocket, logFile, mountFolder } from './home.ts'
 import type { MountingCommand } from './mount-check.ts'
 import { endAll, isAlive } from './process-identity.ts'
 import type { ListedProcess, ProcessList } from './process-list.ts'
@@ -52,7 +52,6 @@ function defaultMemoryMib(): number {
   return Math.min(Math.max(Math.floor(memory / 16 / MIB), 256), 2048)
 }
 
-const controlSocket = (home: Home, name: string): string => join(instanceFolder(home, name), 'control.sock')
 const engineLogs = (home: Home, name: string): string => join(instanceFolder(home, name), 'logs')
 
 /** Whether somebody who watches should look: figures change all the time. */
@@ -147,7 +146,7 @@ export class LocalHost implements HostAgent {
         registry: home.registry,
         memoryMib: memoryMib ?? this.#options.memoryMib ?? defaultMemoryMib(),
         serverMemoryMib: SERVER_MEMORY_MIB,
-        control: controlSocket(home, name),
+        control: instanceSocket(home, name),
       })
       this.#see(name, { run, phase: 'running', report: null, reason: null })
       const command = mounting([process.execPath, PROGRAM, '--settings', file])
@@ -176,7 +175,7 @@ export class LocalHost implements HostAgent {
 
   #placeOf(name: string): DaemonPlace {
     return {
-      socket: controlSocket(this.#options.home, name),
+      socket: instanceSocket(this.#options.home, name),
       onMessage: (message) => this.#heard(name, message),
       onGone: (why) => this.#gone(name, why),
     }

@@ -5,7 +5,7 @@ import { fleetNodes, registerNode } from '../../volume/fleet-nodes.ts'
 import type { Registry } from '../../volume/registry.ts'
 import { PlainError } from '../plain-error.ts'
 import { freeNodePort, isFree } from './free-address.ts'
-import { type Home, logFile } from './home.ts'
+import { type Home, logFile, zoneSocket } from './home.ts'
 import type { ListedProcess, ProcessList } from './process-list.ts'
 import { SupervisedProcess } from './supervised-process.ts'
 
@@ -96,7 +96,7 @@ export class StorageZone {
   async #command(): Promise<readonly [string, ...string[]]> {
     const folder = join(this.#place.home.zones, this.zone)
     const args = ['--zone', this.zone, '--host', HOST]
-    args.push('--control', join(folder, 'control.sock'), '--faults', join(folder, 'faults.json'))
+    args.push('--control', zoneSocket(this.#place.home, this.zone), '--faults', join(folder, 'faults.json'))
     for (const name of this.#names) {
       const port = this.#port(name)
       if (!(await isFree(HOST, port)))
