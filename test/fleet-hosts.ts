@@ -51,11 +51,14 @@ export class StorageHost {
   readonly zone: string
   readonly process: ChildProcess
   readonly nodes: readonly HostNode[]
+  /** The path of its control socket. */
+  readonly control: string
 
-  private constructor(zone: string, process: ChildProcess, nodes: readonly HostNode[]) {
+  private constructor(zone: string, process: ChildProcess, nodes: readonly HostNode[], control: string) {
     this.zone = zone
     this.process = process
     this.nodes = nodes
+    this.control = control
   }
 
   /** Resolves when all its nodes listen. Its complaints go to our stderr. */
@@ -64,6 +67,8 @@ export class StorageHost {
     const names = settings.names ?? Array.from({ length: nodes }, (_, i) => `${zone}${i + 1}`)
     const args = ['--zone', zone, ...(module === undefined ? [] : ['--module', module])]
     for (const [name, value] of Object.entries(options)) args.push('--set', `${name}=${value}`)
+    const control = join(folder, `${names[0]}.control`)
+    args.push('--control', control, '--faults', join(folder, `${names[0]}.faults`))
     for (const [i, name] of names.entries()) args.push('--node', `${name}=${join(folder, name)}:${ports[i] ?? 0}`)
     const stderr = complaint === undefined ? 'inherit' : 'pipe'
     const process_ = endWithUs(spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', stderr] }))
@@ -76,6 +81,7 @@ export class StorageHost {
       zone,
       process_,
       ready.nodes.map((node) => ({ ...node, folder: join(folder, node.node) })),
+      control,
     )
   }
 

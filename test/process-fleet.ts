@@ -110,6 +110,12 @@ export class HostPlace {
     await this.#host?.register(registry)
   }
 
+  /** What faults are asked of. */
+  get control(): string {
+    assert(this.#host !== undefined)
+    return this.#host.control
+  }
+
   /** As with a power cut of the process: nothing that it holds in memory survives. */
   async kill(): Promise<void> {
     await this.#starting
