@@ -24,8 +24,13 @@ const withoutReaders = (upArguments: readonly string[]): readonly string[] =>
 
 export class RegionHome implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'borealis-home-'))
-  /** Of the programs that it is used by. Tests leave the machine's hosts file alone. */
-  readonly environment: NodeJS.ProcessEnv = { ...process.env, BOREALIS_HOME: this.root, BOREALIS_HOSTS_FILE: 'none' }
+  /** Of the programs that it is used by. Tests leave the machine's hosts file alone, and take any port for the API. */
+  readonly environment: NodeJS.ProcessEnv = {
+    ...process.env,
+    BOREALIS_HOME: this.root,
+    BOREALIS_HOSTS_FILE: 'none',
+    BOREALIS_API: '127.0.0.1:0',
+  }
   readonly #upArguments: readonly string[]
   /** For a test that is ended by a signal. */
   readonly #forget = whenWeEnd(() => {
