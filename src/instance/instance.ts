@@ -19,7 +19,7 @@ import { type Death, DescriptorKeeper } from '../fuse/descriptor-keeper.ts'
 import { clearMounts } from '../fuse/real-mount.ts'
 import type { FolderLock } from '../storage/real-lock.ts'
 import { CrashBudget } from './crash-budget.ts'
-import { type EngineFigures, EngineWatch, NO_FIGURES } from './engine-watch.ts'
+import { NO_FIGURES } from './engine-watch.ts'
 import type { Crash, InstanceCommand } from './instance-command.ts'
 import { InstanceEngine } from './instance-engine.ts'
 import { lockInstance, mountPlace, openScratchFile, runFolder } from './instance-folder.ts'
@@ -27,12 +27,11 @@ import { type InstanceReport, NO_REPLACEMENTS, type Replacements, reportOf } fro
 import { type InstanceState, isOver, mayBecome } from './instance-state.ts'
 import { endProcessesIn } from './left-processes.ts'
 import { stallReplay } from './replay-stall.ts'
+import { RunningEngine } from './running-engine.ts'
 import { serverCommand } from './server-command.ts'
-import { OPENING, type ServerAsked, type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
+import { OPENING, type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
 import type { InstanceSettingsFile } from './settings-file.ts'
-import { SqlSurface } from './sql-surface.ts'
 import { writeTopology } from './topology.ts'
-import { NO_SEARCH, type Search, searchOf } from './wal-fallback.ts'
 
 const MIB = 1 << 20
 
@@ -72,10 +71,8 @@ export class Instance {
   #keeper: DescriptorKeeper | undefined
   #engine: InstanceEngine | undefined
   #engineEnded: (reason: string) => void = () => {}
-  #watch: EngineWatch | undefined
-  #figures: EngineFigures = NO_FIGURES
-  #search: Search = NO_SEARCH
-  #sql: SqlSurface | undefined
+  /** While it answers queries. */
+  #running: RunningEngine | undefined
 
   /**
    * @param onReport is told each change, and twice a second how it is
@@ -123,16 +120,16 @@ export class Instance {
       server: this.#files,
       serverPid: this.#keeper?.server.pid ?? null,
       replacements: this.#replacements,
-      engine: this.#figures,
+      engine: this.#running?.figures ?? NO_FIGURES,
       primary: this.#engine === undefined ? this.#settings.primary : this.#engine.primary,
       answeredMsAgo: this.#answeredMsAgo,
-      rebuild: null,
-      requests: this.#sql?.requests ?? [],
+      rebuild: this.#running?.hopeless ?? null,
+      requests: this.#running?.requests ?? [],
     })
   }
 
   get #answeredMsAgo(): number | null {
-    const answeredAtMs = this.#watch?.answeredAtMs
+    const answeredAtMs = this.#running?.answeredAtMs
     if (answeredAtMs === undefined || this.#heardAtMs === undefined) return null
     return Math.round(performance.now() - Math.min(answeredAtMs, this.#heardAtMs))
   }
@@ -214,66 +211,18 @@ export class Instance {
     }
     const { state } = engine.postgres
     if (state.name !== 'running') return ended
-    this.#watchEngine()
     this.#proceed({ name: 'available', enginePid: state.pid })
+    this.#running = new RunningEngine(this.#settings, engine, {
+      changed: () => this.#tell(),
+      tellServer: (asked) => this.#keeper?.server.tell(asked),
+      crash: (what) => this.#crash(what),
+      complain: this.#complain,
+    })
     try {
-      this.#sql = await this.#openSqlSurface()
       return await ended
     } finally {
-      this.#unwatchEngine()
-      this.#sql?.close()
-      this.#sql = undefined
-    }
-  }
-
-  #watchEngine(): void {
-    const { folder, port, role } = this.#settings
-    const place = { folder: runFolder(folder), port }
-    this.#watch = new EngineWatch(place, role === 'reader', (figures) => {
-      const isNews = figures.streaming !== this.#figures.streaming
-      this.#figures = figures
-      if (role === 'reader') this.#searchLog()
-      if (isNews) this.#tell()
-    })
-    this.#watch.start()
-  }
-
-  /** A reader whose writer does not give it the log finds it in the volume. */
-  #searchLog(): void {
-    const { streaming, walFile } = this.#figures
-    const following = { streaming, walFile, oldestInVolume: this.#files.oldestWal }
-    const { from, hopeless } = this.#search
-    this.#search = searchOf(this.#search, following, performance.now())
-    const asked: ServerAsked = { walFrom: this.#search.from ?? null }
-    // Again and again: the server may be another one by now.
-    if (this.#search.from !== undefined || from !== undefined) this.#keeper?.server.tell(asked)
-    if (this.#search.from !== from) {
-      const taken = this.#engine?.takeWalFromFolder(this.#search.from !== undefined)
-      taken?.catch((error: unknown) => this.#complain('to look for the log', error))
-    }
-    if (this.#search.hopeless !== hopeless) this.#tell()
-  }
-
-  #unwatchEngine(): void {
-    this.#watch?.stop()
-    this.#watch = undefined
-    this.#figures = NO_FIGURES
-  }
-
-  /** Without it clients do without Aurora's functions. */
-  async #openSqlSurface(): Promise<SqlSurface | undefined> {
-    const { folder, port, role } = this.#settings
-    try {
-      return await SqlSurface.open(
-        { folder: runFolder(folder), port },
-        role,
-        (what) => this.#crash(what),
-        () => this.#tell(),
-        this.#complain,
-      )
-    } catch (error) {
-      this.#complain('what SQL may ask for', error)
-      return undefined
+      this.#running.stop()
+      this.#running = undefined
     }
   }
 
@@ -285,6 +234,7 @@ export class Instance {
     else {
       const { storage, rebuild } = this.#files
       this.#heardAtMs = performance.now()
+      this.#running?.serverTold(told.report)
       // A server of an earlier version says less.
       this.#files = { ...OPENING, ...told.report }
       if (this.#files.storage !== storage || this.#files.rebuild !== rebuild) this.#tell()
@@ -359,7 +309,7 @@ export class Instance {
         if (this.#engine === undefined || this.#settings.role === 'writer') return
         return stallReplay(this.#engine.postgres, command)
       case 'taken':
-        return this.#sql?.taken(command.id, command.problem)
+        return this.#running?.taken(command.id, command.problem)
     }
   }
 

@@ -13,6 +13,9 @@ import { pause, until } from '../waiting.ts'
 
 const skip = whyNoMount() ?? false
 
+/** Longer than between two questions on a busy machine, shorter than an answer is waited for. */
+const SILENT_MS = 2500
+
 async function rowsOf(instance: InstanceProcess): Promise<number> {
   const [row] = await instance.query('SELECT count(*)::int AS rows FROM t')
   return Number(row?.rows)
@@ -178,6 +181,50 @@ describe('a cluster with readers', { skip }, () => {
     await first.until('streaming', ({ streaming }) => streaming === true)
     await insert(writer, rows + 2)
     await shows(first, rows + 2)
+  })
+
+  it('tells what hangs by the time since it answered, and that it answers again', async () => {
+    const { enginePid, serverPid } = await second.available()
+    for (const pid of [enginePid, serverPid]) {
+      assert(pid !== null)
+      process.kill(pid, 'SIGSTOP')
+      try {
+        await second.until('silent', ({ answeredMsAgo }) => (answeredMsAgo ?? 0) > SILENT_MS)
+      } finally {
+        process.kill(pid, 'SIGCONT')
+      }
+      await second.until('answering', ({ answeredMsAgo }) => (answeredMsAgo ?? SILENT_MS) < SILENT_MS)
+    }
+    assert.equal(second.report?.enginePid, enginePid)
+  })
+
+  it('has readers whose server is replaced under their engine', async () => {
+    const { enginePid, serverPid } = await second.available()
+    second.ask({ do: 'replace' })
+    const { replacements } = await second.until('replaced', (now) => now.replacements.count === 1)
+    assert.equal(replacements.problem, null)
+    assert.notEqual(second.report?.serverPid, serverPid)
+    assert.equal(second.report?.enginePid, enginePid)
+    const rows = await rowsOf(writer)
+    await insert(writer, rows + 1)
+    await shows(second, rows + 1)
+  })
+
+  it('has readers that ask to begin anew when they may write no more, and then have room', async () => {
+    await first.stop()
+    await first.start({ role: 'reader', primary: writer.address, overlayMib: 24 })
+    await first.until('streaming', ({ streaming }) => streaming === true)
+    assert.equal(first.report?.rebuild, null)
+    // Once in the log and once in its pages.
+    await writer.query(`CREATE TABLE large AS SELECT repeat('x', 1000) AS filler FROM generate_series(1, 12000)`)
+    const { rebuild, overlayBytes } = await first.until('full', (now) => now.rebuild !== null)
+    assert.match(rebuild ?? '', /nearly used up/)
+    assert((overlayBytes ?? 0) <= 24 << 20)
+    await first.stop()
+    await first.start({ overlayMib: 256 })
+    await first.until('streaming', ({ streaming }) => streaming === true)
+    assert.equal(first.report?.rebuild, null)
+    assert((first.report?.overlayBytes ?? Number.NaN) < 24 << 20)
   })
 
   it('has readers without a writer', async () => {

@@ -3,7 +3,7 @@
  * checkpoint, before it lets anybody in. A standby that is promoted writes one record that says that the recovery is over,
  * begins a new timeline, lets everybody in, and writes its checkpoint then. What is replayed is the same: all of the log
  * that is there, to its last whole record; a standby looks whether it is to be promoted only when it has found no more.
- * (docs/decisions/0011)
+ * (docs/decisions/0012)
  */
 import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

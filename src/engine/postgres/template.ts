@@ -24,7 +24,7 @@ const FIRST_WITH_BUILTIN_LOCALE: Major = 17
  *   (`COLLATE "de-x-icu"`). Which characters are letters comes from C.UTF-8.
  * - Data checksums: the page's own, which PostgreSQL checks when it reads, tell of a block that the file system or the
  *   volume mixed up. Without full-page writes they cost 47 bytes of WAL for a page's first hint bit (README.md).
- * - The log's files are small: a recovery that ends by promotion copies one, page by page (docs/decisions/0011).
+ * - The log's files are small: a recovery that ends by promotion copies one, page by page (docs/decisions/0012).
  * - Nothing is synced: a template that is lost is made again, and the copy has its own sync.
  */
 export function initdbArguments(major: Major): string[] {
