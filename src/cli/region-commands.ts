@@ -77,11 +77,14 @@ export class RegionCommands {
 
   // -------------------------------------------------------------- waiting
 
-  /** Something to look at again when anything has changed. */
+  /** Something to look at again when anything has changed. What is found is where clients look, too, when this resolves. */
   async #until<T>(look: () => T | undefined): Promise<T> {
     for (;;) {
       const found = look()
-      if (found !== undefined) return found
+      if (found !== undefined) {
+        await this.#region.published()
+        return found
+      }
       if (this.#region.state !== 'running') throw new PlainError('the region was stopped')
       await Promise.race([this.#region.control.change(), pause(LOOK_MS)])
     }

@@ -349,6 +349,11 @@ export class Region {
     return regionEndpoints(this.#store, this.#agent.seen(), this.names.space)
   }
 
+  /** Resolves when what is known of the endpoints now is where clients look. */
+  published(): Promise<void> {
+    return this.#publishing
+  }
+
   /** Whenever they may have changed. */
   #publish(): void {
     if (this.#state !== 'running') return

@@ -24,6 +24,8 @@ export interface LoopWorld {
   storageAnswersSinceMs(): number | null
   /** @param before the instances as they were */
   onDecision(cluster: ClusterRecord, decision: Decision, before: readonly InstanceRecord[]): void
+  /** Something has been done: what is recorded may be another. */
+  onChange(): void
   /** Something that was to be done could not be. */
   complain(what: string, error: unknown): void
 }
@@ -40,7 +42,8 @@ const VOLUME_AGAIN_MS = 1000
 const DECISIONS_MAX = 100
 
 export class ClusterLoop {
-  readonly name: string
+  /** Of the cluster: it may get another one. */
+  name: string
   readonly #world: LoopWorld
   /** What is being done, by instance. */
   readonly #busy = new Map<string, Promise<void>>()
@@ -139,6 +142,7 @@ export class ClusterLoop {
       .catch((error: unknown) => this.#world.complain(`cluster ${this.name}: ${step.do} ${about}`, error))
       .finally(() => {
         this.#busy.delete(about)
+        this.#world.onChange()
         this.wake()
       })
     this.#busy.set(about, done)

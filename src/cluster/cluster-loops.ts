@@ -6,8 +6,6 @@ export interface LoopsWorld extends Omit<LoopWorld, 'moved'> {
   readonly store: ControlStore
   /** A loopback address that nobody has. */
   newAddress(taken: ReadonlySet<string>): string
-  /** Something that people may see has changed. */
-  onChange(): void
 }
 
 export class ClusterLoops {
@@ -45,6 +43,7 @@ export class ClusterLoops {
         world.complain(what, error)
         this.#changed()
       },
+      onChange: () => this.#changed(),
     })
     this.#loops.set(name, loop)
     loop.start()
@@ -64,15 +63,23 @@ export class ClusterLoops {
     this.#changed()
   }
 
-  /** It has another name, or is gone. */
-  forget(cluster: string): void {
+  /** It goes on with what it is doing: two loops must not do things to one instance. */
+  rename(cluster: string, newName: string): void {
+    const loop = this.#loops.get(cluster)
+    if (loop === undefined) return
+    this.#loops.delete(cluster)
+    this.#loops.set(newName, loop)
+    loop.name = newName
+  }
+
+  #forget(cluster: string): void {
     const loop = this.#loops.get(cluster)
     this.#loops.delete(cluster)
     void loop?.stop()
   }
 
   #changed(): void {
-    for (const name of this.#loops.keys()) if (this.#world.store.cluster(name) === undefined) this.forget(name)
+    for (const name of this.#loops.keys()) if (this.#world.store.cluster(name) === undefined) this.#forget(name)
     this.#world.onChange()
     const waiting = this.#waiting
     this.#waiting = []

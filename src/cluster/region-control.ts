@@ -274,10 +274,10 @@ export class RegionControl implements ControlPlane {
   }
 
   #rename(name: string, newName: string): void {
-    this.#loops.forget(name)
     this.#store.renameCluster(name, newName)
     moveTags(this.database, arnOf(this, 'cluster', name), arnOf(this, 'cluster', newName))
     this.#event('clusterRenamed', 'cluster', newName, { from: name, to: newName })
+    this.#loops.rename(name, newName)
   }
 
   deleteCluster(name: string): Cluster {

@@ -1,6 +1,6 @@
 /** Which processes the region has started, in a file: whoever comes after a supervisor that was killed ends them first. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { identify, type ProcessIdentity } from './process-identity.ts'
+import { identify, isAlive, type ProcessIdentity } from './process-identity.ts'
 
 /** A server of an instance's files is started by the instance, and ended by whoever comes after both. */
 export type ProcessKind = 'instance' | 'server' | 'zone' | 'gateway'
@@ -18,8 +18,10 @@ export class ProcessList {
   readonly #path: string
   readonly #processes = new Map<string, ListedProcess>()
 
+  /** What the one before has left running stays in it until it is adopted, replaced or ended: we may be killed before that. */
   constructor(path: string) {
     this.#path = path
+    for (const each of ProcessList.read(path)) if (isAlive(each)) this.#processes.set(`${each.kind} ${each.name}`, each)
   }
 
   /** What was written last; empty when nothing was, or when that cannot be read. */
