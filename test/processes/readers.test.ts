@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type pg from 'pg'
-import { volumeName } from '../../src/protocol/lsn.ts'
+import { parseVolumeName, volumeName } from '../../src/protocol/lsn.ts'
 import { whyNoMount } from '../fuse-mounts.ts'
 import { InstanceProcess, newSecrets } from '../instance-process.ts'
 import { ProcessFleet } from '../process-fleet.ts'
@@ -110,6 +110,8 @@ describe('a cluster with readers', { skip }, () => {
       assert.equal(await rowsOf(reader), 0)
       await assert.rejects(reader.query('INSERT INTO t VALUES (0)'), { code: '25006' })
     }
+    const { epoch } = await fleet.client().volumes.get(parseVolumeName(writer.settings.volume)!)
+    assert.equal(epoch, writer.report?.epoch, 'a reader has opened the volume')
   })
 
   it('has readers that are behind by moments while there is a load', async () => {
