@@ -24,6 +24,8 @@ import { nodePorts, StorageZone, ZONES } from '../cluster/host/storage-zone.ts'
 import type { InstanceOrder } from '../cluster/host-agent.ts'
 import { HostAgents } from '../cluster/host-agents.ts'
 import { instanceClass } from '../cluster/instance-classes.ts'
+import { MetricHistory } from '../cluster/metric-history.ts'
+import { startSampling } from '../cluster/metric-sampler.ts'
 import { messageOf, PlainError } from '../cluster/plain-error.ts'
 import { RegionControl } from '../cluster/region-control.ts'
 import { storageAnswers } from '../cluster/storage-probe.ts'
@@ -90,6 +92,8 @@ export class Region {
   readonly #parameters: EngineParameters
   readonly #faults: FaultRequests
   #api: ApiServer | undefined
+  readonly #metrics = new MetricHistory()
+  #stopSampling = (): void => {}
   readonly #stopped = new AbortController()
   readonly #certificateUntilMs = new Map<string, number>()
   #zones: StorageZone[] = []
@@ -146,7 +150,10 @@ export class Region {
       certificateUntilMs: ({ name }) => this.#certificateUntilMs.get(name) ?? null,
       storageAnswersSinceMs: () => this.#storageAnswersSinceMs,
       onDecision: (cluster, decision) => this.#sayDecision(cluster, decision),
-      onChange: () => this.#publish(),
+      onChange: () => {
+        this.#publish()
+        this.#tellTopology()
+      },
       complain: (what, error) => say(`${what}: ${messageOf(error)}`),
     })
   }
@@ -197,9 +204,11 @@ export class Region {
   /** Also while storage is still on its way: what is wanted can be said. */
   async #serveApi(): Promise<void> {
     const { host, port } = this.#options.api
+    this.#stopSampling = startSampling(this.control, this.#metrics)
     try {
       this.#api = await ApiServer.start({
         plane: this.control,
+        metrics: this.#metrics,
         parameterDefinitions: (family) => this.#parameters.definitions(family),
         host,
         port,
@@ -254,11 +263,7 @@ export class Region {
     return this.#every(TOPOLOGY_EVERY_MS, async () => {
       keepUp(this.control, new Date())
       const seen = this.#agent.seen()
-      for (const cluster of this.#store.clusters()) {
-        const instances = this.#store.instancesOf(cluster.name)
-        const members = topologyOf(cluster, instances, seen, this.#endpointNames(), Date.now())
-        for (const { name } of instances) this.#agent.tell(name, { do: 'topology', members })
-      }
+      this.#tellTopology()
       await this.#faults.look(
         this.#store.clusters().map(({ name, writer }) => ({
           names: this.#store.instancesOf(name).map((instance) => instance.name),
@@ -272,6 +277,16 @@ export class Region {
       const answers = waiting !== undefined && (await storageAnswers(this.fleet, waiting.volume))
       this.#storageAnswersSinceMs = answers ? (this.#storageAnswersSinceMs ?? performance.now()) : null
     })
+  }
+
+  #tellTopology(): void {
+    if (this.#state !== 'running') return
+    const seen = this.#agent.seen()
+    for (const cluster of this.#store.clusters()) {
+      const instances = this.#store.instancesOf(cluster.name)
+      const members = topologyOf(cluster, instances, seen, this.#endpointNames(), Date.now())
+      for (const { name } of instances) this.#agent.tell(name, { do: 'topology', members })
+    }
   }
 
   // -------------------------------------------------------------- what the control plane needs
@@ -406,6 +421,7 @@ export class Region {
     if (this.#state === 'stopping' || this.#state === 'stopped') return
     this.#state = 'stopping'
     this.#stopped.abort()
+    this.#stopSampling()
     await this.#api?.stop()
     await this.control.stop()
     await Promise.all([...this.#agent.seen().keys()].map((name) => this.#agent.end(name, 'stop')))

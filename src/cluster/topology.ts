@@ -3,25 +3,33 @@ import type { TopologyMember } from '../instance/topology.ts'
 import type { ClusterRecord, InstanceRecord } from './cluster-records.ts'
 import { type EndpointNames, instanceStatus, type Seen } from './cluster-views.ts'
 
+/**
+ * Whoever is on the way to be the writer is not called so before it is one: clients look here for whom to connect to, and
+ * may try once.
+ */
 export const topologyOf = (
   cluster: ClusterRecord,
   instances: readonly InstanceRecord[],
   seen: Seen,
   names: EndpointNames,
   nowMs: number,
-): TopologyMember[] =>
-  instances.map((instance) => {
-    const report = seen.get(instance.name)?.report ?? null
+): TopologyMember[] => {
+  const writer = cluster.failover?.from ?? cluster.writer
+  return instances.map((instance) => {
+    const found = seen.get(instance.name)
+    const report = found?.report ?? null
+    const heardMs = found === undefined ? instance.createdMs : nowMs - (performance.now() - found.heardMs)
     return {
       name: instance.name,
-      role: instance.name === cluster.writer ? 'writer' : 'reader',
+      role: instance.name === writer ? 'writer' : 'reader',
       state: instanceStatus(cluster, instance, seen),
       run: instance.run,
       lagMs: report?.lagMs ?? null,
       walLsn: report?.walLsn ?? null,
-      updatedAt: new Date(nowMs).toISOString(),
+      updatedAt: new Date(heardMs).toISOString(),
       cpu: null,
       endpoint: names.instance(instance.name),
       zone: instance.zone,
     }
   })
+}
