@@ -2,6 +2,7 @@
 import { RDSClient } from '@aws-sdk/client-rds'
 import { ApiServer } from '../src/api/server.ts'
 import { accessKeys } from '../src/cluster/account.ts'
+import { MetricHistory } from '../src/cluster/metric-history.ts'
 import { type ParameterDefinitions, parameterDefinitions } from '../src/cluster/parameter-definitions.ts'
 import type { EngineParameter } from '../src/engine/postgres/parameter-catalog.ts'
 import { MemoryControlPlane, type MemoryOptions } from './memory-control-plane.ts'
@@ -34,6 +35,7 @@ const definitions = async (family: string): Promise<ParameterDefinitions> =>
 
 export interface TestApi extends Signing, AsyncDisposable {
   readonly plane: MemoryControlPlane
+  readonly metrics: MetricHistory
   readonly server: ApiServer
   readonly client: RDSClient
   /** What the server wrote to its log: nothing goes wrong on its side. */
@@ -42,10 +44,12 @@ export interface TestApi extends Signing, AsyncDisposable {
 
 export async function startApi(options: MemoryOptions = {}): Promise<TestApi> {
   const plane = new MemoryControlPlane(options)
+  const metrics = new MetricHistory()
   const log: string[] = []
   const server = await ApiServer.start({
     plane,
     parameterDefinitions: definitions,
+    metrics,
     host: '127.0.0.1',
     port: 0,
     log: (line) => log.push(line),
@@ -57,6 +61,7 @@ export async function startApi(options: MemoryOptions = {}): Promise<TestApi> {
   const client = new RDSClient({ endpoint, region: plane.region, credentials, maxAttempts: 1 })
   return {
     plane,
+    metrics,
     server,
     endpoint,
     region: plane.region,

@@ -7,8 +7,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { secretOf } from '../cluster/account.ts'
 import type { ControlPlane } from '../cluster/control-plane.ts'
+import type { MetricHistory } from '../cluster/metric-history.ts'
 import type { ParameterDefinitions } from '../cluster/parameter-definitions.ts'
 import { ApiError, malformed } from './api-error.ts'
+import { cloudWatchService } from './cloudwatch/cloudwatch-service.ts'
 import { ApiMetrics } from './prometheus.ts'
 import { rdsService } from './rds/rds-service.ts'
 import type { Answer, Service } from './service.ts'
@@ -17,13 +19,15 @@ import { type ReceivedRequest, verifyRequest } from './signature/verify.ts'
 import { stsService } from './sts/sts-service.ts'
 
 const SERVICES: ReadonlyMap<string, Service> = new Map(
-  [rdsService, stsService].map((service) => [service.name, service]),
+  [rdsService, stsService, cloudWatchService].map((service) => [service.name, service]),
 )
 
 export interface ApiOptions {
   readonly plane: ControlPlane
   /** Of a family; asks the engine when nobody has before. */
   readonly parameterDefinitions: (family: string) => Promise<ParameterDefinitions>
+  /** What was measured, for CloudWatch. */
+  readonly metrics: MetricHistory
   readonly host: string
   /** 0: one that is free. */
   readonly port: number
@@ -37,7 +41,7 @@ const BODY_BYTES_MAX = 1 << 20
 /** Of a client that sends nothing, or too slowly. */
 const REQUEST_MS_MAX = 30_000
 
-/** What is over the limit is read and dropped, so that the client gets to its answer. */
+/** What is over the limit is read and dropped: a client sends all of it before it looks at its answer. */
 function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
@@ -45,9 +49,11 @@ function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
     request.on('data', (chunk: Uint8Array) => {
       length += chunk.length
       if (length <= BODY_BYTES_MAX) chunks.push(chunk)
+    })
+    request.once('end', () => {
+      if (length <= BODY_BYTES_MAX) resolve(Buffer.concat(chunks))
       else reject(new ApiError('RequestEntityTooLarge', 413, 'Request size exceeded the limit.'))
     })
-    request.once('end', () => resolve(Buffer.concat(chunks)))
     request.once('error', reject)
   })
 }
@@ -128,11 +134,10 @@ export class ApiServer {
       answer = this.#refusal(error, requestId, { ...head, body: NOTHING })
     }
     response.writeHead(answer.status, {
+      ...answer.headers,
       'content-type': answer.contentType,
       'content-length': Buffer.byteLength(answer.body),
       'x-amzn-requestid': requestId,
-      // What is left of a body that was too large is not read.
-      ...(incoming.complete ? {} : { connection: 'close' }),
     })
     response.end(answer.body)
     if (service !== '') this.#metrics.observe(service, answer.status, (performance.now() - startedMs) / 1000)
@@ -140,7 +145,7 @@ export class ApiServer {
 
   async #answer(request: ReceivedRequest, requestId: string): Promise<Answer> {
     if (!URL.canParse(request.url, 'http://host')) throw malformed('The address of the request is no address.')
-    const { plane, parameterDefinitions, now = Date.now } = this.#options
+    const { plane, parameterDefinitions, metrics, now = Date.now } = this.#options
     const caller = await verifyRequest(request, {
       nowMs: now(),
       region: plane.region,
@@ -148,7 +153,7 @@ export class ApiServer {
       secretOf: (accessKey) => secretOf(plane.database, accessKey),
     })
     const service = SERVICES.get(caller.service) ?? rdsService
-    return service.answer(request, { plane, parameterDefinitions, nowMs: now(), requestId, caller })
+    return service.answer(request, { plane, parameterDefinitions, metrics, nowMs: now(), requestId, caller })
   }
 
   #refusal(error: unknown, requestId: string, request: ReceivedRequest): Answer {

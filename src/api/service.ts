@@ -1,5 +1,6 @@
 /** What the services on the one port have in common. */
 import type { ControlPlane } from '../cluster/control-plane.ts'
+import type { MetricHistory } from '../cluster/metric-history.ts'
 import type { ParameterDefinitions } from '../cluster/parameter-definitions.ts'
 import type { ApiError } from './api-error.ts'
 import type { Caller, ReceivedRequest } from './signature/verify.ts'
@@ -7,11 +8,15 @@ import type { Caller, ReceivedRequest } from './signature/verify.ts'
 export interface Answer {
   readonly status: number
   readonly contentType: string
+  /** Besides. */
+  readonly headers?: Readonly<Record<string, string>>
   readonly body: string | Uint8Array
 }
 
 export interface ServiceContext {
   readonly plane: ControlPlane
+  /** For CloudWatch. */
+  readonly metrics: MetricHistory
   readonly nowMs: number
   readonly requestId: string
   readonly caller: Caller
