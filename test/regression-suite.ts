@@ -2,7 +2,17 @@
  * PostgreSQL's own regression tests (`pg_regress`, its parallel schedule) against a server that runs. They come with the
  * source of PostgreSQL and are not ours to give away: docs/outside-suites.md says how to get them.
  */
-import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Account } from '../src/engine/account.ts'
@@ -118,4 +128,9 @@ function versionOf(tree: string): string {
  */
 export const letEverybodyIn = (run: string): void => {
   writeFileSync(join(run, 'pg_hba.conf'), 'local all all trust\n')
+}
+
+/** The tests print all system views: no database gets Aurora's any more. Until the next start. */
+export const leaveDatabasesAsTheyAre = (run: string): void => {
+  appendFileSync(join(run, 'borealis.conf'), `borealis.aurora_surface = 'off'\n`)
 }

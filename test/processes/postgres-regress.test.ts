@@ -11,7 +11,12 @@ import { withSession } from '../../src/engine/postgres/session.ts'
 import { whyNoMount } from '../fuse-mounts.ts'
 import { installed, PostgresInstance } from '../postgres-instance.ts'
 import { RegionHome } from '../region-home.ts'
-import { letEverybodyIn, type RegressionResults, RegressionSuite } from '../regression-suite.ts'
+import {
+  leaveDatabasesAsTheyAre,
+  letEverybodyIn,
+  type RegressionResults,
+  RegressionSuite,
+} from '../regression-suite.ts'
 
 const MEMORY_MIB = 128
 const CLUSTER = 'regress'
@@ -27,6 +32,7 @@ const skip =
 
 async function opened(run: string, port: number) {
   letEverybodyIn(run)
+  leaveDatabasesAsTheyAre(run)
   await withSession({ folder: run, port }, MINUTE_MS, (query) => query('SELECT pg_reload_conf()'))
   return { socketFolder: run, port }
 }
