@@ -38,6 +38,7 @@ export class WalCopies {
   #from: string | undefined
   #work: Promise<void> | undefined
   #oldest: string | undefined
+  #isInTrouble = false
 
   constructor(place: WalCopiesPlace) {
     this.#place = place
@@ -60,7 +61,9 @@ export class WalCopies {
       try {
         await this.#whileWanted()
       } catch (error) {
-        complain('copying the log out of the volume', error)
+        // Once, not for as long as it is so.
+        if (!this.#isInTrouble) complain('copying the log out of the volume', error)
+        this.#isInTrouble = true
       }
     }
     this.#work = undefined
@@ -76,6 +79,7 @@ export class WalCopies {
       for (let copied = -1; this.#from !== undefined; await pause(AGAIN_MS)) {
         // Where nothing is written there is nothing new.
         if (view.readPoint !== copied) await this.#copy(view, this.#from)
+        this.#isInTrouble = false
         copied = view.readPoint
         await view.follow()
       }

@@ -229,11 +229,18 @@ describe('a cluster with readers', { skip }, () => {
     assert((first.report?.overlayBytes ?? Number.NaN) < 24 << 20)
   })
 
-  it('has readers without a writer', async () => {
+  it('has readers without a writer, as soon as the storage answers', async () => {
     await first.stop()
     const rows = await rowsOf(writer)
     await writer.kill()
-    await first.start({ role: 'reader', primary: null })
+    for (const host of fleet.hosts) host.freeze()
+    try {
+      await first.start({ role: 'reader', primary: null })
+      const { state } = await first.until('waiting for the storage', ({ storage }) => storage === 'waiting')
+      assert.equal(state, 'opening')
+    } finally {
+      for (const host of fleet.hosts) host.thaw()
+    }
     await first.available()
     await shows(first, rows)
     await assert.rejects(first.query('INSERT INTO t VALUES (0)'), { code: '25006' })

@@ -107,7 +107,6 @@ export class PostgresEngine {
     void postmaster.ended.then((reason) => this.#hasEnded(postmaster, reason))
     await this.#untilReady(postmaster, promotion, deadlineMs)
     this.#become({ name: 'running', pid: postmaster.pid })
-    await promotion?.clear()
   }
 
   async #prepare(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { generatePassword, scramVerifier } from './passwords.ts'
+import { generatePassword, isVerifierOf, scramVerifier } from './passwords.ts'
 
 describe('passwords', () => {
   it('are 32 letters and digits, and no two alike', () => {
@@ -16,6 +16,14 @@ describe('passwords', () => {
       scramVerifier('pencil', salt),
       'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=',
     )
+  })
+
+  it('are known again in what is stored, and no others', () => {
+    const stored = scramVerifier('pencil')
+    assert.equal(isVerifierOf(stored, 'pencil'), true)
+    for (const other of [scramVerifier('pen'), stored.slice(0, -1), 'md5abc', '', null]) {
+      assert.equal(isVerifierOf(other, 'pencil'), false)
+    }
   })
 
   it('of other than printable ASCII are refused', () => {

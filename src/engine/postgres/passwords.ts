@@ -29,3 +29,9 @@ export function scramVerifier(password: string, salt: Uint8Array = randomBytes(S
   const serverKey = hmac(salted, 'Server Key').toString('base64')
   return `SCRAM-SHA-256$${ITERATIONS}:${Buffer.from(salt).toString('base64')}$${storedKey}:${serverKey}`
 }
+
+/** Whether what PostgreSQL keeps is of this password. */
+export function isVerifierOf(stored: unknown, password: string): boolean {
+  const [, salt] = typeof stored === 'string' ? (/^SCRAM-SHA-256\$4096:([^$]+)\$/.exec(stored) ?? []) : []
+  return salt !== undefined && scramVerifier(password, Buffer.from(salt, 'base64')) === stored
+}

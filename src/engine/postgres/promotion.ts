@@ -5,7 +5,7 @@
  * that is there, to its last whole record; a standby looks whether it is to be promoted only when it has found no more.
  * (docs/decisions/0012)
  */
-import { rm, stat, writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { postmasterStatus } from './data-directory.ts'
 import type { Postmaster } from './postmaster.ts'
@@ -39,11 +39,6 @@ export class Promotion {
     }
     this.#askedAtMs = now
     this.#postmaster.signal('SIGUSR1')
-  }
-
-  /** One that was not needed any more. */
-  async clear(): Promise<void> {
-    await rm(join(this.#directory, PROMOTE_FILE), { force: true })
   }
 }
 

@@ -1,6 +1,6 @@
 /** The roles of a new cluster. As in Aurora, the master user is no superuser: what it may is `rds_superuser`'s. */
 import { EngineError } from '../engine-error.ts'
-import { scramVerifier } from './passwords.ts'
+import { isVerifierOf, scramVerifier } from './passwords.ts'
 import type { Query } from './session.ts'
 
 export interface Login {
@@ -56,6 +56,12 @@ async function ensureDatabase(query: Query, name: string, owner: string): Promis
   if (there.length === 0) await query(`CREATE DATABASE "${name.replaceAll('"', '""')}" OWNER ${quoted(owner)}`)
 }
 
+/** At each start: nothing is written when it is as it should be. */
 export async function ensureReplicationRole(query: Query, password: string): Promise<void> {
+  const [role] = await query(
+    'SELECT rolpassword FROM pg_authid WHERE rolname = $1 AND rolreplication AND rolcanlogin',
+    [REPLICATION_ROLE],
+  )
+  if (isVerifierOf(role?.rolpassword, password)) return
   await ensureRole(query, REPLICATION_ROLE, `LOGIN REPLICATION PASSWORD ${literal(scramVerifier(password))}`)
 }
