@@ -54,6 +54,7 @@ export class ClusterWorld {
   #storageUpSinceMs: number | null = 0
   /** Until when the control plane stands still, and since when it has not. */
   #stillUntilMs = 0
+  #isStill = false
   #lookingSinceMs = 0
   /** When it starts again. */
   #backMs = Number.POSITIVE_INFINITY
@@ -398,9 +399,16 @@ export class ClusterWorld {
     }
     if (this.#control === undefined) return
     if (this.#nowMs < this.#stillUntilMs) {
-      this.#lookingSinceMs = this.#nowMs
+      this.#isStill = true
       return
     }
+    if (this.#isStill) {
+      // Its timers are due before it hears what was said meanwhile.
+      this.#isStill = false
+      this.#lookingSinceMs = this.#nowMs
+      this.#look()
+    }
+    if (this.#control === undefined) return
     this.#hear()
     for (const [about, { doneMs, onHost, afterwards }] of [...this.#busy]) {
       if (doneMs > this.#nowMs) continue
