@@ -78,6 +78,7 @@ export interface Swarm {
     readonly cacheBlocks: number
     readonly unackedBytesMax: number
     readonly frameBytes: number
+    readonly packBytesMin: number
     /** Share of mini-transactions that are waited for. */
     readonly syncChance: number
   }
@@ -143,6 +144,13 @@ function chooseNetwork(random: Random): NetworkOptions {
   }
 }
 
+/** By the bytes of a block: then no change is packed, whole blocks, or most changes. */
+const PACK_BYTES_MIN = new Map([
+  [64, Number.MAX_SAFE_INTEGER],
+  [128, 100],
+  [256, 40],
+])
+
 export function chooseSwarm(random: Random): Swarm {
   const blockBytes = random.pick([64, 128, 256])
   const blocksPerGroup = random.pick([2, 4, 8, 64])
@@ -172,6 +180,7 @@ export function chooseSwarm(random: Random): Swarm {
       unackedBytesMax: random.pick([2_000, 16_384, 65_536]),
       // A frame, with the mini-transaction that fills it, has to fit into a file of the hot log.
       frameBytes: random.pick([200, 1_000, 4_096]),
+      packBytesMin: PACK_BYTES_MIN.get(blockBytes) ?? 0,
       syncChance: random.pick([0, 0.1, 0.5]),
     },
     disk: {

@@ -18,6 +18,9 @@ type Step =
   | { readonly block: number; readonly how: 'delta' | 'full' | 'zeros' }
   | { readonly trim: number; readonly count: number }
 
+/** What whole blocks repeat: not the smallest ones. */
+const REPEATED_BYTES = 64
+
 export class WriterActor {
   readonly client: SimClient
   readonly volume: VolumeId
@@ -65,6 +68,7 @@ export class WriterActor {
       cacheBytes: swarm.blockBytes * swarm.writer.cacheBlocks,
       unackedBytesMax: swarm.writer.unackedBytesMax,
       frameBytes: swarm.writer.frameBytes,
+      packBytesMin: swarm.writer.packBytesMin,
     })
     if (this.client.state === 'down') return
     const { epoch } = writer.volume
@@ -176,7 +180,12 @@ export class WriterActor {
   #next(before: Uint8Array, how: 'delta' | 'full' | 'zeros'): Uint8Array {
     if (how === 'zeros') return new Uint8Array(before.length)
     const bytes = before.slice()
-    if (how === 'full') return this.#random.fill(bytes)
+    if (how === 'full') {
+      this.#random.fill(bytes)
+      // So that it can be packed.
+      for (let at = REPEATED_BYTES; at < bytes.length; at += REPEATED_BYTES) bytes.copyWithin(at, 0, REPEATED_BYTES)
+      return bytes
+    }
     for (let n = this.#random.between(1, 3); n > 0; n--) {
       const at = this.#random.below(bytes.length / GRANULE_BYTES) * GRANULE_BYTES
       this.#random.fill(bytes.subarray(at, at + this.#random.between(1, GRANULE_BYTES)))

@@ -130,7 +130,7 @@ export class Life {
 
 export const FIXTURE_OPTIONS: HotLogOptions = { ...OPTIONS, fileBytes: 4 * PAGE }
 
-/** The log of `fixtures/hot-log-v1`: files 3 (recycled from 1) and 4 (from 2), with a torn batch in 4, and a spare. */
+/** The log of `fixtures/hot-log-v2`, and of `-v1`: files 3 (recycled from 1) and 4 (from 2), with a torn batch in 4, and a spare. */
 export function fixtureLog(): CrashDisk {
   const disk = new CrashDisk(1)
   const first = openLog(disk, FIXTURE_OPTIONS).log

@@ -19,6 +19,7 @@ const calls = of('node-calls.ts', 'src/storage/epochs.test.ts')
 const node = of('storage-node.ts', 'src/storage/epochs.test.ts')
 const appends = of('appends.ts', 'src/storage/appends.test.ts')
 const entry = of('layers/entry.ts', 'test/features/reading.test.ts')
+const image = of('layers/entry.ts', 'src/storage/layers/compaction.test.ts')
 const layerChain = of('layers/chain.ts', 'src/storage/layers/read-block.test.ts')
 const collect = of('layers/collect.ts', 'test/features/retention.test.ts')
 const rounds = of('gossip.ts', 'src/storage/gossip.test.ts')
@@ -176,6 +177,12 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     rule: 'A record is visible from the end of its mini-transaction on.',
     find: 'entryLsn(view, at) + entryToCpl(view, at)',
     replace: 'entryLsn(view, at)',
+  }),
+  image({
+    name: 'image of a packed block taken for plain',
+    rule: 'An entry that is copied says how its payload is to be read.',
+    find: 'entryFlags(from, at) & (FLAG_SPARSE | FLAG_PACKED), payload)',
+    replace: 'entryFlags(from, at) & FLAG_SPARSE, payload)',
   }),
   layerChain({
     name: 'delta applied to any version',

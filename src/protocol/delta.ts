@@ -5,7 +5,8 @@
  * of the sizes measured on PostgreSQL pages (`docs/performance.md`): 64 cost 2 to 2.7 times as many bytes.
  */
 import { VolumeError } from './errors.ts'
-import { FLAG_SPARSE, RecordKind } from './record.ts'
+import { unpack } from './packing.ts'
+import { FLAG_PACKED, FLAG_SPARSE, RecordKind } from './record.ts'
 
 export const GRANULE_BYTES = 16
 const RANGE_HEADER_BYTES = 4
@@ -79,23 +80,21 @@ export function applyRecord(
   record: { readonly kind: RecordKind; readonly flags: number; readonly payload: Uint8Array },
   block: Uint8Array,
 ): void {
+  const payload = record.flags & FLAG_PACKED ? unpack(record.payload) : record.payload
   switch (record.kind) {
     case RecordKind.FULL:
       if (record.flags & FLAG_SPARSE) {
         block.fill(0)
-        applyRanges(record.payload, block)
+        applyRanges(payload, block)
       } else {
-        if (record.payload.length !== block.length) {
-          throw new VolumeError(
-            'Corrupt',
-            `full record of ${record.payload.length} bytes for a block of ${block.length}`,
-          )
+        if (payload.length !== block.length) {
+          throw new VolumeError('Corrupt', `full record of ${payload.length} bytes for a block of ${block.length}`)
         }
-        block.set(record.payload)
+        block.set(payload)
       }
       return
     case RecordKind.DELTA:
-      applyRanges(record.payload, block)
+      applyRanges(payload, block)
       return
     case RecordKind.TRIM:
       block.fill(0)

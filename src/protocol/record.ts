@@ -29,6 +29,9 @@ export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 /** Flag of a FULL record whose payload is ranges over a block of zeros. */
 export const FLAG_SPARSE = 1
 
+/** Flag of a FULL or a DELTA record whose payload is packed (`packing.ts`). */
+export const FLAG_PACKED = 2
+
 /** A payload never exceeds one block of the largest size that a volume may have. */
 export const PAYLOAD_BYTES_MAX = 65_536
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { VolumeError } from '../protocol/errors.ts'
-import { FRAME_HEADER_BYTES, FrameDecoder, partsBytes, preamble, writeFrame } from './framing.ts'
+import { FRAME_HEADER_BYTES, FrameDecoder, partsBytes, preamble, WIRE_VERSION, writeFrame } from './framing.ts'
 
 interface Message {
   readonly type: number
@@ -80,7 +80,7 @@ describe('a stream that is not ours is refused', () => {
   })
 
   it('another version', () => {
-    assert.throws(() => take(new FrameDecoder(), preamble(2)), code('UnsupportedFormat'))
+    assert.throws(() => take(new FrameDecoder(), preamble(WIRE_VERSION + 1)), code('UnsupportedFormat'))
   })
 
   it('a message over the limit, before its bytes come', () => {

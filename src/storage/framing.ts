@@ -7,7 +7,8 @@
  */
 import { invariant, VolumeError } from '../protocol/errors.ts'
 
-export const WIRE_VERSION = 1
+/** 2: records may be packed. */
+export const WIRE_VERSION = 2
 export const PREAMBLE_BYTES = 8
 /** Bytes in front of the type byte. */
 export const FRAME_HEADER_BYTES = 4

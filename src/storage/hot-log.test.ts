@@ -229,23 +229,26 @@ describe('the log after a failed write', () => {
 })
 
 describe('format 1', () => {
-  const folder = new URL('../../test/fixtures/hot-log-v1/', import.meta.url)
-  const planted = (): CrashDisk => {
+  const folderOf = (version: number) => new URL(`../../test/fixtures/hot-log-v${version}/`, import.meta.url)
+  const planted = (version = 2): CrashDisk => {
     const disk = new CrashDisk(1)
+    const folder = folderOf(version)
     for (const name of readdirSync(folder)) disk.plant(`log/${name}`, readFileSync(new URL(name, folder)))
     return disk
   }
   const options = FIXTURE_OPTIONS
 
-  it('is read: two files, the first a recycled one, a torn batch in the second, and a spare', () => {
-    const { log, damage, entries } = openLog(planted(), options)
-    assert.deepEqual(damage, [])
-    assert.deepEqual(
-      entries.map(({ id }) => id),
-      [2, 3, 4, 5, 8],
-    )
-    assert.deepEqual([log.oldestFile, log.currentFile], [3, 4])
-  })
+  for (const version of [1, 2]) {
+    it(`of version ${version} is read: two files, the first a recycled one, a torn batch in the second, and a spare`, () => {
+      const { log, damage, entries } = openLog(planted(version), options)
+      assert.deepEqual(damage, [])
+      assert.deepEqual(
+        entries.map(({ id }) => id),
+        [2, 3, 4, 5, 8],
+      )
+      assert.deepEqual([log.oldestFile, log.currentFile], [3, 4])
+    })
+  }
 
   it('is what is written', () => {
     const written = fixtureLog()
@@ -258,7 +261,7 @@ describe('format 1', () => {
   it('refuses a newer version', () => {
     const disk = new CrashDisk(1)
     const page = Buffer.alloc(PAGE)
-    page[4] = 2
+    page[4] = 3
     page.writeUInt32LE(crc32(page.subarray(4)), 0)
     disk.plant('log/00000001-0000-000000000000.pages', Buffer.concat([page, Buffer.alloc(3 * PAGE)]))
     assert.throws(() => openLog(disk, options), hasCode('UnsupportedFormat'))

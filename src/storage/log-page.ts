@@ -21,7 +21,9 @@ import { crc32 } from 'node:zlib'
 import { VolumeError } from '../protocol/errors.ts'
 
 export const PAGE_HEADER_BYTES = 32
-export const LOG_FORMAT_VERSION = 1
+/** 2: records may be packed (`protocol/packing.ts`), which a reader of 1 would take for damage. */
+const LOG_FORMAT_VERSION = 2
+const LOG_FORMAT_VERSION_MIN = 1
 /** The page number in a batch and the skipped sequences are 16 bits wide. */
 export const PAGES_OF_FILE_MAX = 32_768
 export const SKIPPED_MAX = 0xffff
@@ -86,10 +88,10 @@ export function openPage(
     return crc === 0 && isZero(bytes, offset, pageBytes) ? 'zero' : 'rot'
   }
   const version = view.getUint8(offset + 4)
-  if (version !== LOG_FORMAT_VERSION) {
+  if (version < LOG_FORMAT_VERSION_MIN || version > LOG_FORMAT_VERSION) {
     throw new VolumeError(
       'UnsupportedFormat',
-      `hot log page of format ${version}; this version reads ${LOG_FORMAT_VERSION}`,
+      `hot log page of format ${version}; this version reads ${LOG_FORMAT_VERSION_MIN} to ${LOG_FORMAT_VERSION}`,
     )
   }
   const payloadBytes = view.getUint16(offset + 6, true)

@@ -20,6 +20,9 @@ import { Peers } from './worker-peers.ts'
 
 /** The port asks for 20 ms; a wait may last one ms more than asked. */
 const TICK_MS = 18
+/** When nothing has come for a while: what is due then is due in seconds, and an idle node leaves the machine alone. */
+const QUIET_TICK_MS = 90
+const QUIET_AFTER_MS = 200
 /** Background work gets a slice of about 1 ms at least this often, however many messages come: a tenth of the time. */
 const BACKGROUND_WAIT_MS_MAX = 10
 /** Taken from one connection in one step; more stays in the socket, so that none starves the others. */
@@ -103,6 +106,7 @@ export class WorkerLoop {
   #loop(node: NodePort): void {
     let tickAt = now() + TICK_MS
     let sliceAt = now()
+    let activeAt = now()
     // What a batch brought may be background work: after one, ask.
     let busy = true
     for (;;) {
@@ -123,11 +127,12 @@ export class WorkerLoop {
         this.#flush()
       }
       busy ||= received
+      if (busy) activeAt = now()
       if (now() >= tickAt) {
         node.tick()
         this.#onTick()
         this.#flush()
-        tickAt = now() + TICK_MS
+        tickAt = now() + (now() - activeAt > QUIET_AFTER_MS ? QUIET_TICK_MS : TICK_MS)
       }
       if (this.#doomed.length > 0) {
         this.#bury(node)

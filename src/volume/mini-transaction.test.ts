@@ -8,6 +8,7 @@ import { APPEND_HEADER_BYTES } from '../protocol/message.ts'
 import {
   controlWallClockMs,
   decodeRecords,
+  FLAG_PACKED,
   FLAG_SPARSE,
   RecordKind,
   type RedoRecord,
@@ -18,6 +19,8 @@ import { ReplicaGroup } from './replica-group.ts'
 
 const BLOCK_BYTES = 128
 
+const NEVER_PACKED = Number.POSITIVE_INFINITY
+
 /** Everything that a group's builder holds, as it would be sent. */
 const recordsOf = (group: ReplicaGroup): RedoRecord[] =>
   group.builder.empty ? [] : decodeRecords(group.builder.take().message.subarray(APPEND_HEADER_BYTES))
@@ -25,9 +28,13 @@ const recordsOf = (group: ReplicaGroup): RedoRecord[] =>
 const groupOf = (group: number, last = 0): ReplicaGroup => new ReplicaGroup(sixMembers(group), lsn(last), 0)
 
 /** One write against what is known of the block; the record that it makes. */
-function written(next: Uint8Array, before?: { readonly bytes: Uint8Array; readonly lsn: Lsn }): RedoRecord | undefined {
+function written(
+  next: Uint8Array,
+  before?: { readonly bytes: Uint8Array; readonly lsn: Lsn },
+  packBytesMin = NEVER_PACKED,
+): RedoRecord | undefined {
   const group = groupOf(0)
-  const transaction = new MiniTransaction(BLOCK_BYTES)
+  const transaction = new MiniTransaction(BLOCK_BYTES, packBytesMin)
   if (transaction.write(group, 3, next, before) < 0) return undefined
   transaction.seal(lsn(1000), lsn(900), 1, () => {})
   const [record] = recordsOf(group)
@@ -46,7 +53,7 @@ describe('a mini-transaction', () => {
       const stored = new Map<string, { bytes: Uint8Array; lsn: Lsn }>()
       let [start, last] = [lsn(random.below(1_000)), lsn(0)]
       for (let round = 0; round < 12; round++) {
-        const transaction = new MiniTransaction(BLOCK_BYTES)
+        const transaction = new MiniTransaction(BLOCK_BYTES, random.pick([16, NEVER_PACKED]))
         const blocks = random.shuffled([0, 1, 2, 3, 4, 5]).slice(0, random.between(1, 5))
         for (const block of blocks) {
           const group = random.pick(groups)
@@ -54,7 +61,9 @@ describe('a mini-transaction', () => {
           const known = model.get(key)
           const next = known?.bytes.slice() ?? random.fill(new Uint8Array(BLOCK_BYTES))
           const from = random.below(BLOCK_BYTES)
-          random.fill(next.subarray(from, from + random.between(1, BLOCK_BYTES)))
+          const changed = next.subarray(from, from + random.between(1, BLOCK_BYTES))
+          if (random.chance(0.5)) random.fill(changed)
+          else changed.fill(random.below(256))
           const record = transaction.write(group, block, next, known)
           if (record >= 0) model.set(key, { bytes: next, lsn: lsn(-1 - record) })
         }
@@ -94,9 +103,29 @@ describe('a mini-transaction', () => {
     }
   })
 
+  it('packs changes that are long enough, where that makes them shorter', () => {
+    const packedOf = (next: Uint8Array, before?: { readonly bytes: Uint8Array; readonly lsn: Lsn }) => {
+      const record = written(next, before, 64)
+      return record === undefined ? undefined : { flags: record.flags, bytes: record.payload.length }
+    }
+    const noise = new Random(1).fill(new Uint8Array(BLOCK_BYTES))
+    const before = { bytes: noise, lsn: lsn(9) }
+    assert.deepEqual(packedOf(noise), { flags: 0, bytes: BLOCK_BYTES }, 'it would not be shorter')
+    const whole = packedOf(filled(5))
+    assert.ok(whole?.flags === FLAG_PACKED && whole.bytes < BLOCK_BYTES / 4)
+    const half = packedOf(Uint8Array.from([...filled(5, BLOCK_BYTES / 2), ...filled(0, BLOCK_BYTES / 2)]))
+    assert.ok(half?.flags === (FLAG_PACKED | FLAG_SPARSE) && half.bytes < BLOCK_BYTES / 4)
+    const delta = packedOf(Uint8Array.from([...filled(5, 80), ...noise.subarray(80)]), before)
+    assert.ok(delta?.flags === FLAG_PACKED && delta.bytes < 80)
+    assert.deepEqual(packedOf(Uint8Array.from([...filled(5, 32), ...noise.subarray(32)]), before), {
+      flags: 0,
+      bytes: 36,
+    })
+  })
+
   it('has its trims and control records in the order in which they were asked for', () => {
     const group = groupOf(0, 50)
-    const transaction = new MiniTransaction(BLOCK_BYTES)
+    const transaction = new MiniTransaction(BLOCK_BYTES, NEVER_PACKED)
     transaction.trim(group, 5, 9)
     transaction.write(group, 5, filled(1), undefined)
     transaction.control(group, 1_700_000_000_123)
@@ -109,7 +138,7 @@ describe('a mini-transaction', () => {
   })
 
   it('is nothing when no block changes, and cannot be sealed then', () => {
-    const transaction = new MiniTransaction(BLOCK_BYTES)
+    const transaction = new MiniTransaction(BLOCK_BYTES, NEVER_PACKED)
     assert.equal(transaction.write(groupOf(0), 1, filled(4), { bytes: filled(4), lsn: lsn(10) }), -1)
     assert.ok(transaction.empty)
     assert.throws(() => transaction.seal(lsn(100), lsn(0), 1, () => {}), { code: 'Invariant' })
@@ -170,7 +199,7 @@ describe('a frame', () => {
     const expected: Uint8Array[] = []
     let [start, last] = [lsn(1_000), lsn(77)]
     for (let i = 0; i < 200; i++) {
-      const transaction = new MiniTransaction(BLOCK_BYTES)
+      const transaction = new MiniTransaction(BLOCK_BYTES, NEVER_PACKED)
       const bytes = new Uint8Array(BLOCK_BYTES).map((_, at) => i * 31 + at)
       transaction.write(group, i, bytes, undefined)
       expected.push(bytes)
@@ -192,7 +221,7 @@ describe('a frame', () => {
   it('that was sent is not written to by the next', () => {
     const group = groupOf(0)
     const write = (value: number, start: number): void => {
-      const transaction = new MiniTransaction(BLOCK_BYTES)
+      const transaction = new MiniTransaction(BLOCK_BYTES, NEVER_PACKED)
       transaction.write(group, 1, filled(value), undefined)
       transaction.seal(lsn(start), group.last, 1, () => {})
     }
@@ -208,9 +237,12 @@ describe('a frame', () => {
 
   it('is empty when all that was begun in it changed nothing', () => {
     const group = groupOf(0, 40)
-    new MiniTransaction(BLOCK_BYTES).write(group, 1, filled(1), { bytes: filled(1), lsn: lsn(9) })
+    new MiniTransaction(BLOCK_BYTES, NEVER_PACKED).write(group, 1, filled(1), {
+      bytes: filled(1),
+      lsn: lsn(9),
+    })
     assert.ok(group.builder.empty)
-    const transaction = new MiniTransaction(BLOCK_BYTES)
+    const transaction = new MiniTransaction(BLOCK_BYTES, NEVER_PACKED)
     transaction.write(group, 1, filled(2), { bytes: filled(1), lsn: lsn(9) })
     transaction.seal(lsn(100), lsn(40), 1, () => {})
     assert.equal(group.builder.take().after, 40)

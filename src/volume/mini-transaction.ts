@@ -5,8 +5,10 @@
 import { diff } from '../protocol/delta.ts'
 import { VolumeError } from '../protocol/errors.ts'
 import { CONTROL_BLOCK, type Lsn, ZERO_LSN } from '../protocol/lsn.ts'
+import { pack } from '../protocol/packing.ts'
 import {
   controlPayload,
+  FLAG_PACKED,
   FLAG_SPARSE,
   PAYLOAD_BYTES_MAX,
   RECORD_HEADER_BYTES,
@@ -37,11 +39,14 @@ const ZEROS = new Uint8Array(PAYLOAD_BYTES_MAX)
 
 export class MiniTransaction {
   readonly #blockBytes: number
+  readonly #packBytesMin: number
   readonly #placed: Placed[] = []
   #bytes = 0
 
-  constructor(blockBytes: number) {
+  /** @param packBytesMin payloads of so many bytes are packed, where that makes them shorter */
+  constructor(blockBytes: number, packBytesMin: number) {
     this.#blockBytes = blockBytes
+    this.#packBytesMin = packBytesMin
   }
 
   get empty(): boolean {
@@ -85,14 +90,13 @@ export class MiniTransaction {
     const length = diff(known?.bytes ?? ZEROS, next, room)
     if (known !== undefined && length === 0) return -1
     const prevBlock = known?.lsn ?? ZERO_LSN
-    if (length < 0) {
-      target.builder.bytes.set(next, from)
-      this.#end(target, offset, this.#blockBytes, { kind: RecordKind.FULL, flags: 0, block, prevBlock })
-    } else if (known === undefined) {
-      this.#end(target, offset, length, { kind: RecordKind.FULL, flags: FLAG_SPARSE, block, prevBlock })
-    } else {
-      this.#end(target, offset, length, { kind: RecordKind.DELTA, flags: 0, block, prevBlock })
-    }
+    const payload = length < 0 ? next : room.subarray(0, length)
+    const packed = payload.length < this.#packBytesMin ? -1 : pack(payload, target.builder.bytes.subarray(from))
+    if (packed < 0 && length < 0) target.builder.bytes.set(next, from)
+    const isDelta = known !== undefined && length >= 0
+    const form = (isDelta || length < 0 ? 0 : FLAG_SPARSE) | (packed < 0 ? 0 : FLAG_PACKED)
+    const kind = isDelta ? RecordKind.DELTA : RecordKind.FULL
+    this.#end(target, offset, packed < 0 ? payload.length : packed, { kind, flags: form, block, prevBlock })
     return this.#placed.length - 1
   }
 

@@ -79,6 +79,11 @@ export class NodeClient {
     })
   }
 
+  /** Whether a node was asked for something and has not answered. */
+  get isWaiting(): boolean {
+    return this.#calls.size > 0 || this.#reads.size > 0
+  }
+
   #number(): number {
     const number = this.#next
     this.#next = (this.#next % 0xffff_fffe) + 1

@@ -6,6 +6,11 @@ export interface WriterOptions {
   readonly unackedBytesMax: number
   /** A frame is sent at once when it holds this much. */
   readonly frameBytes: number
+  /**
+   * Changes of so many bytes and more are packed. Below, six copies save less than packing costs here: 2 to 3 us for
+   * 1 KiB, 8 to 30 us for a block.
+   */
+  readonly packBytesMin: number
   /** Writing waits while a write quorum would take longer than this to apply its log. */
   readonly applyDelayMsMax: number
   /** A read that no full member could answer is tried again this often, 50 ms apart. */
@@ -17,6 +22,7 @@ export const DEFAULT_WRITER_OPTIONS: WriterOptions = {
   unackedBytesMax: 32 * 1024 * 1024,
   // Large enough that the cost per frame is nothing beside that per byte, small enough that six nodes log in step.
   frameBytes: 256 * 1024,
+  packBytesMin: 1024,
   applyDelayMsMax: 1000,
   readTriesMax: 100,
 }

@@ -221,7 +221,7 @@ export class VolumeWriter implements AckListener {
   append(changes: readonly Change[]): Lsn {
     this.#check()
     checkChanges(changes, this.#volume.blockBytes)
-    const transaction = new MiniTransaction(this.#volume.blockBytes)
+    const transaction = new MiniTransaction(this.#volume.blockBytes, this.options.packBytesMin)
     const { blocksPerGroup } = this.#volume
     const trimmed: { readonly first: number; readonly end: number }[] = []
     /** What is to be remembered, in the order of the changes: of a write and a trim of a block the later one counts. */
@@ -465,7 +465,7 @@ export class VolumeWriter implements AckListener {
     const target = this.#replication.groups.get(groupIndex(0))
     if (this.#last === this.#controlLsn || target === undefined || !this.#hasRoom) return
     this.#wallClockMs = Math.max(this.#wallClockMs + 1, this.#env.client.clock.wallClock())
-    const transaction = new MiniTransaction(this.#volume.blockBytes)
+    const transaction = new MiniTransaction(this.#volume.blockBytes, this.options.packBytesMin)
     transaction.control(target, this.#wallClockMs)
     this.#controlLsn = this.#seal(transaction)
   }

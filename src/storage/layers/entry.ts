@@ -19,7 +19,8 @@
 import { applyRanges, diff } from '../../protocol/delta.ts'
 import { VolumeError } from '../../protocol/errors.ts'
 import { type GroupIndex, type Lsn, lsn, ZERO_LSN } from '../../protocol/lsn.ts'
-import { encodeRecord, FLAG_SPARSE, RecordKind, recordBytes } from '../../protocol/record.ts'
+import { unpack } from '../../protocol/packing.ts'
+import { encodeRecord, FLAG_PACKED, FLAG_SPARSE, RecordKind, recordBytes } from '../../protocol/record.ts'
 
 /** A whole block, materialised by this node at the version `lsn`. Same LSN and `toCpl` as the last record in it. */
 export const IMAGE = 5
@@ -35,7 +36,7 @@ export const ENTRY_HEAD_BYTES_MAX = 44
 /** What an entry says of itself. A `RedoRecord` is one. */
 export interface EntryHead {
   readonly kind: EntryKind
-  /** As in the record (`FLAG_SPARSE`), and `FLAG_EXPANDED`. */
+  /** As in the record (`FLAG_SPARSE`, `FLAG_PACKED`), and `FLAG_EXPANDED`. */
   readonly flags: number
   readonly lsn: Lsn
   /** Bytes from `lsn` to the consistency point of its mini-transaction: visible at R when `lsn + toCpl <= R`. */
@@ -214,17 +215,17 @@ export function copyAsImage(
     prevBlock: ZERO_LSN,
   }
   const payload = bytes.subarray(entryPayloadStart(from, at), at + entryLength(from, at))
-  return writeEntry(into, view, to, head, entryFlags(from, at) & FLAG_SPARSE, payload)
+  return writeEntry(into, view, to, head, entryFlags(from, at) & (FLAG_SPARSE | FLAG_PACKED), payload)
 }
 
-/** The block that the base entry at `at` holds, as a view of `bytes`; undefined: it holds ranges, or lies at an odd place. */
+/** The block that the base entry at `at` holds, as a view of `bytes`; undefined: it has another form, or an odd place. */
 export function plainContent(
   bytes: Uint8Array,
   view: DataView,
   at: number,
   blockBytes: number,
 ): Uint8Array | undefined {
-  if (entryFlags(view, at) & FLAG_SPARSE) return undefined
+  if (entryFlags(view, at) & (FLAG_SPARSE | FLAG_PACKED)) return undefined
   if ((bytes.byteOffset + at) % 4 !== 0) return undefined
   const from = entryPayloadStart(view, at)
   return at + entryLength(view, at) - from === blockBytes ? bytes.subarray(from, from + blockBytes) : undefined
@@ -274,7 +275,9 @@ export function applyEntry(bytes: Uint8Array, view: DataView, at: number, conten
     content.fill(0)
     return
   }
-  const payload = bytes.subarray(entryPayloadStart(view, at), at + (word & 0xf_ffff))
+  const flags = word >>> 24
+  const stored = bytes.subarray(entryPayloadStart(view, at), at + (word & 0xf_ffff))
+  const payload = flags & FLAG_PACKED ? unpack(stored) : stored
   if (kind === RecordKind.DELTA) {
     applyRanges(payload, content)
     return
@@ -282,7 +285,7 @@ export function applyEntry(bytes: Uint8Array, view: DataView, at: number, conten
   if (kind !== RecordKind.FULL && kind !== IMAGE) {
     throw new VolumeError('Corrupt', `an entry of kind ${kind} does not change a block`)
   }
-  if ((word >>> 24) & FLAG_SPARSE) {
+  if (flags & FLAG_SPARSE) {
     content.fill(0)
     applyRanges(payload, content)
   } else {

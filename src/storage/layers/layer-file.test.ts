@@ -14,8 +14,8 @@ import { BLOCKS, Dice, Workload } from './test/workload.ts'
 import { wallClock } from './wall-clock.ts'
 
 /** A small layer with every kind of entry, groups of several blocks, and a range trim. */
-function small(): Workload {
-  const w = new Workload({ layerBytes: 1 << 20 })
+function small(packs = true): Workload {
+  const w = new Workload({ layerBytes: 1 << 20, packs })
   w.control(1_700_000_000_000)
   for (const block of [3, 4, 200, 300]) w.full(block, block & 0xff)
   for (let i = 0; i < 20; i++) w.delta(3, i)
@@ -29,12 +29,13 @@ function small(): Workload {
 }
 
 const path = (w: Workload): string => `segment/${w.layers.refs[0]!.file}`
+const FORMAT_VERSION = 2
 /**
- * Made once by version 1 of the format. Only when the format gets a new version are new files put beside these:
+ * Made once by each version of the format. Only when the format gets a new version are new files put beside these:
  * `WRITE_LAYER_FIXTURE=1 node --test src/storage/layers/layer-file.test.ts`.
  */
-const FIXTURE = new URL('./test/fixtures/layer-v1', import.meta.url)
-const FIXTURE_MANIFEST = new URL('./test/fixtures/layer-v1.json', import.meta.url)
+const fixtureOf = (version: number) => new URL(`./test/fixtures/layer-v${version}`, import.meta.url)
+const manifestOf = (version: number) => new URL(`./test/fixtures/layer-v${version}.json`, import.meta.url)
 
 /** All that can be seen of a segment: every block at every point, and the control records. */
 function everything(w: Workload): void {
@@ -45,18 +46,20 @@ function everything(w: Workload): void {
 }
 
 describe('layer file', () => {
-  it('is read as version 1 wrote it', () => {
-    const w = small()
-    const written = w.disk.files.get(path(w))!
-    if (process.env.WRITE_LAYER_FIXTURE === '1') {
-      writeFileSync(FIXTURE, written.bytes.subarray(0, written.length))
-      writeFileSync(FIXTURE_MANIFEST, w.manifest)
-    }
-    const stored = readFileSync(FIXTURE)
-    w.disk.files.set(path(w), { bytes: new Uint8Array(stored), length: stored.length })
-    w.layers = LayerSet.fromManifest(JSON.parse(readFileSync(FIXTURE_MANIFEST, 'utf8')), w.setting)
-    everything(w)
-  })
+  for (const version of [1, FORMAT_VERSION]) {
+    it(`is read as version ${version} wrote it`, () => {
+      const w = small(version > 1)
+      const written = w.disk.files.get(path(w))!
+      if (process.env.WRITE_LAYER_FIXTURE === '1' && version === FORMAT_VERSION) {
+        writeFileSync(fixtureOf(version), written.bytes.subarray(0, written.length))
+        writeFileSync(manifestOf(version), w.manifest)
+      }
+      const stored = readFileSync(fixtureOf(version))
+      w.disk.files.set(path(w), { bytes: new Uint8Array(stored), length: stored.length })
+      w.layers = LayerSet.fromManifest(JSON.parse(readFileSync(manifestOf(version), 'utf8')), w.setting)
+      everything(w)
+    })
+  }
 
   it('detects the change of any byte, or is not harmed by it', () => {
     const w = small()

@@ -17,8 +17,15 @@ import { VolumeError } from '../../protocol/errors.ts'
 import { type GroupIndex, groupIndex, readU64, type VolumeId, volumeId, writeU64 } from '../../protocol/lsn.ts'
 import { RANGE_TRIM_BYTES, readRangeTrim, TrimIndex } from './range-trims.ts'
 
-/** Raised when a reader of the version before could not read the files. */
-export const LAYER_FORMAT_VERSION = 1
+/** Raised when a reader of the version before could not read the files. 2: entries may be packed. */
+const LAYER_FORMAT_VERSION = 2
+const LAYER_FORMAT_VERSION_MIN = 1
+
+/** @throws VolumeError `UnsupportedFormat` */
+function checkFormat(version: number): void {
+  if (version >= LAYER_FORMAT_VERSION_MIN && version <= LAYER_FORMAT_VERSION) return
+  throw new VolumeError('UnsupportedFormat', `layer of version ${version}`)
+}
 
 export const LAYER_HEADER_BYTES = 40
 export const LAYER_FOOTER_BYTES = 128
@@ -88,9 +95,7 @@ export function checkLayerHeader(bytes: Uint8Array, segment: SegmentIdentity, id
   if (view.getUint32(36, true) !== crc32(bytes.subarray(0, 36))) {
     throw new VolumeError('Corrupt', 'layer header does not match its checksum')
   }
-  if (view.getUint32(8, true) !== LAYER_FORMAT_VERSION) {
-    throw new VolumeError('UnsupportedFormat', `layer of version ${view.getUint32(8, true)}`)
-  }
+  checkFormat(view.getUint32(8, true))
   if (
     view.getUint32(12, true) !== segment.volume ||
     view.getUint32(16, true) !== segment.group ||
@@ -133,9 +138,7 @@ export function decodeLayerFooter(bytes: Uint8Array): LayerFooter {
   if (view.getUint32(124, true) !== crc32(bytes.subarray(0, 124))) {
     throw new VolumeError('Corrupt', 'layer footer does not match its checksum')
   }
-  if (view.getUint32(8, true) !== LAYER_FORMAT_VERSION) {
-    throw new VolumeError('UnsupportedFormat', `layer of version ${view.getUint32(8, true)}`)
-  }
+  checkFormat(view.getUint32(8, true))
   const min = view.getFloat64(72, true)
   return {
     volume: volumeId(view.getUint32(12, true)),

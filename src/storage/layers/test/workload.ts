@@ -5,10 +5,12 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { diff } from '../../../protocol/delta.ts'
 import { CONTROL_BLOCK, groupIndex, type Lsn, lsn, volumeId } from '../../../protocol/lsn.ts'
+import { pack } from '../../../protocol/packing.ts'
 import {
   controlPayload,
   decodeRecord,
   encodeRecord,
+  FLAG_PACKED,
   FLAG_SPARSE,
   RecordKind,
   type RedoRecord,
@@ -72,6 +74,8 @@ export interface WorkloadSetting {
   readonly base?: Lsn
   readonly parentRead?: ParentRead
   readonly cache?: LayerCache
+  /** Whether a writer packs changes. @defaultValue those of every other block */
+  readonly packs?: boolean
 }
 
 export class Workload {
@@ -80,6 +84,7 @@ export class Workload {
   readonly setting: LayerSetSetting
   readonly parentRead: ParentRead | undefined
   readonly base: number
+  readonly #packs: boolean
   layers: LayerSet
   active = new Memtable()
   frozen: Memtable | undefined
@@ -95,6 +100,7 @@ export class Workload {
   constructor(setting: WorkloadSetting = {}) {
     this.blockBytes = setting.blockBytes ?? 128
     this.base = setting.base ?? 0
+    this.#packs = setting.packs ?? true
     this.head = this.base
     this.parentRead = setting.parentRead
     this.setting = {
@@ -127,6 +133,13 @@ export class Workload {
     return parent === undefined ? NEVER : { ...parent, visibleFrom: parent.lsn }
   }
 
+  /** Flags and payload of a change as a writer sends it. */
+  #formOf(block: number, flags: number, payload: Uint8Array): { flags: number; payload: Uint8Array } {
+    const into = new Uint8Array(payload.length)
+    const length = this.#packs && block % 2 === 0 ? pack(payload, into) : -1
+    return length < 0 ? { flags, payload } : { flags: flags | FLAG_PACKED, payload: into.subarray(0, length) }
+  }
+
   /** One mini-transaction of a few records. */
   write(dice: Dice): void {
     const parts: Part[] = []
@@ -136,8 +149,10 @@ export class Workload {
     let end = this.head
     const add = (kind: RecordKind, flags: number, block: number, payload: Uint8Array): void => {
       const prev = kind === RecordKind.DELTA ? (lastLsn.get(block) ?? this.#last(block).lsn) : 0
-      parts.push({ kind, flags, block, payload, prev })
-      end += recordBytes(payload.length)
+      const isContent = kind === RecordKind.FULL || kind === RecordKind.DELTA
+      const form = isContent ? this.#formOf(block, flags, payload) : { flags, payload }
+      parts.push({ kind, block, prev, ...form })
+      end += recordBytes(form.payload.length)
       ends.push(end)
     }
     const versions: Change[] = []
@@ -178,10 +193,10 @@ export class Workload {
 
   /** One mini-transaction of one FULL record, whose block is filled with `value`. */
   full(block: number, value: number): void {
-    const payload = new Uint8Array(this.blockBytes).fill(value)
-    const end = this.head + recordBytes(payload.length)
-    const versions = [{ block, lsn: end, bytes: payload }]
-    this.#commit([{ kind: RecordKind.FULL, flags: 0, block, payload, prev: 0 }], [end], versions)
+    const bytes = new Uint8Array(this.blockBytes).fill(value)
+    const form = this.#formOf(block, 0, bytes)
+    const end = this.head + recordBytes(form.payload.length)
+    this.#commit([{ kind: RecordKind.FULL, block, prev: 0, ...form }], [end], [{ block, lsn: end, bytes }])
   }
 
   /** One mini-transaction of one DELTA record that changes one byte. */
