@@ -11,6 +11,7 @@ import {
   CUT_OFF_MS_MAX,
   FENCED_PAUSE_MS,
   HUNG_MS_MAX,
+  LONE_MS_MAX,
   planCluster,
   primaryOf,
   READER_HUNG_MS_MAX,
@@ -96,6 +97,11 @@ describe('another is made the writer', () => {
     assert.equal(failoverTo({ seen: [writerSays({ answeredMsAgo: HUNG_MS_MAX })] }), undefined)
     assert.match(failoverTo({ seen: [writerSays({ answeredMsAgo: HUNG_MS_MAX + 1 })] })?.[1] ?? '', /not answered/)
   })
+  it('not for what its engine did not answer before it was available, as while its server was replaced', () => {
+    const since = (ms: number) => writerSays({ answeredMsAgo: 60_000 }, { availableSinceMs: NOW_MS - ms })
+    assert.deepEqual(plan({ seen: [since(HUNG_MS_MAX)] }), [])
+    assert.equal(failoverTo({ seen: [since(HUNG_MS_MAX + 1)] })?.[0], 'demo-2')
+  })
   it('when it alone does not reach the storage', () => {
     const waiting = (ms: number, answersMs: number | null) => ({
       seen: [writerSays({ storage: 'waiting', answeredMsAgo: 60_000 }, { waitingSinceMs: NOW_MS - ms })],
@@ -165,8 +171,12 @@ describe('a writer without a reader that could follow it', () => {
     }
     assert.deepEqual([againMs(1), againMs(2), againMs(50)], [100, 200, 10_000])
   })
-  it('is killed and started again when it hangs', () =>
-    assert.equal(isAgain(alone(writerSays({ answeredMsAgo: HUNG_MS_MAX + 1 }))), true))
+  it('is killed and started again when it hangs, not as soon as if another could go on', () => {
+    for (const hung of [(ms: number) => writerSays({ answeredMsAgo: ms }), (ms: number) => writerSays({}, ago(ms))]) {
+      assert.deepEqual(alone(hung(LONE_MS_MAX)), [])
+      assert.equal(isAgain(alone(hung(LONE_MS_MAX + 1))), true)
+    }
+  })
 })
 
 describe('an instance', () => {

@@ -67,6 +67,8 @@ export const SILENT_MS_MAX = 3000
 export const START_SILENT_MS_MAX = 30_000
 /** An engine that has not answered for so long hangs. On a machine with ten times more work than processors it takes seconds. */
 export const HUNG_MS_MAX = 4000
+/** With nobody to take over, it is started again only when it surely hangs: work that is slow is better than none. */
+export const LONE_MS_MAX = 10_000
 /** A reader that hangs holds up nobody but those who read there. */
 export const READER_HUNG_MS_MAX = 20_000
 /** Its storage does not answer it, and answers us: it is cut off. */
@@ -81,22 +83,27 @@ export const againMs = (failures: number): number =>
 
 const isCurrent = ({ run }: InstanceRecord, seen: SeenInstance | undefined): seen is SeenInstance => seen?.run === run
 
+type Part = 'writer' | 'lone writer' | 'reader'
+
+const SILENT_MS = { writer: SILENT_MS_MAX, 'lone writer': LONE_MS_MAX, reader: SILENT_MS_MAX } as const
+const HUNG_MS = { writer: HUNG_MS_MAX, 'lone writer': LONE_MS_MAX, reader: READER_HUNG_MS_MAX } as const
+
 /** Why the wanted run of an instance is of no use, though it is there; undefined when it is not so. */
-function trouble(seen: SeenInstance, role: 'writer' | 'reader', view: ClusterView, nowMs: number) {
+function trouble(seen: SeenInstance, part: Part, view: ClusterView, nowMs: number) {
   const { report } = seen
   const silentMs = nowMs - Math.max(seen.heardMs, view.lookingSinceMs)
   if (report === null) return silentMs > START_SILENT_MS_MAX ? 'it has said nothing since it was started' : undefined
-  if (silentMs > SILENT_MS_MAX) return `it has said nothing for ${Math.round(silentMs)} ms`
+  if (silentMs > SILENT_MS[part]) return `it has said nothing for ${Math.round(silentMs)} ms`
   if (report.state !== 'available') return undefined
   if (report.storage === 'waiting') {
     // Storage that is back answers us before the writer has noticed.
     const sinceMs = Math.max(seen.waitingSinceMs ?? nowMs, view.storageAnswersSinceMs ?? nowMs, view.lookingSinceMs)
-    return role === 'writer' && nowMs - sinceMs > CUT_OFF_MS_MAX ? 'it is cut off from its storage' : undefined
+    return part !== 'reader' && nowMs - sinceMs > CUT_OFF_MS_MAX ? 'it is cut off from its storage' : undefined
   }
-  const hungMsMax = role === 'writer' ? HUNG_MS_MAX : READER_HUNG_MS_MAX
-  if (report.answeredMsAgo !== null && report.answeredMsAgo > hungMsMax)
-    return `its engine has not answered for ${Math.round(report.answeredMsAgo)} ms`
-  if (role === 'reader' && report.rebuild !== null) return report.rebuild
+  // What it could not answer before, while its files had no server, counts for nothing.
+  const quietMs = Math.min(report.answeredMsAgo ?? 0, nowMs - (seen.availableSinceMs ?? nowMs))
+  if (quietMs > HUNG_MS[part]) return `its engine has not answered for ${Math.round(quietMs)} ms`
+  if (part === 'reader' && report.rebuild !== null) return report.rebuild
   return undefined
 }
 
@@ -158,7 +165,8 @@ function planWriter(view: ClusterView, nowMs: number): Step[] | undefined {
     const isTaken = seen.report?.state === 'fenced'
     return (isTaken ? undefined : failover(seen.reason ?? 'it ended')) ?? again(writer, seen, view, nowMs)
   }
-  const why = trouble(seen, 'writer', view, nowMs)
+  const part = promotable(view, nowMs) === undefined ? 'lone writer' : 'writer'
+  const why = trouble(seen, part, view, nowMs)
   if (why !== undefined)
     return failover(why) ?? decide({ kind: 'again', instance: writer.name, reason: 'failed', why, ending: 'kill' })
   if (cluster.failover !== null && seen.report?.state === 'available') return decide({ kind: 'failed-over' })
