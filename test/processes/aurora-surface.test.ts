@@ -308,17 +308,42 @@ for (const version of versions) {
       })
     })
 
+    it('has no privilege that pg_dump would tell of', async () => {
+      const found = await rows(`
+        SELECT p.proname FROM pg_proc p LEFT JOIN pg_init_privs i
+          ON i.objoid = p.oid AND i.classoid = 'pg_proc'::regclass AND i.objsubid = 0
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proacl IS DISTINCT FROM i.initprivs`)
+      assert.deepEqual(found, [])
+    })
+
     const dump = existsSync('/usr/bin/pg_dump') ? 'pg_dump' : undefined
     it('is in no dump', { skip: dump === undefined && 'there is no pg_dump here' }, async (t) => {
       const { major } = instance.place.binaries.version
       const newest = Number(/ (\d+)/.exec((await run('pg_dump', ['--version'])).stdout)?.[1])
       if (newest < major) return t.skip(`pg_dump here is of ${newest}`)
       await client.query('CREATE TABLE kept AS SELECT 1 AS id')
-      const { stdout } = await run('pg_dump', ['--host', instance.place.folders.run, '--port', '15432', '--create'], {
-        env: { ...process.env, PGUSER: 'rdsadmin', PGDATABASE: 'postgres' },
-      })
-      assert.match(stdout, /CREATE TABLE public\.kept/)
-      assert.doesNotMatch(stdout, /aurora|borealis|rds_|pg_settings/i)
+      const superuser = {
+        ...process.env,
+        PGHOST: instance.place.folders.run,
+        PGPORT: `${instance.configuration.port}`,
+        PGUSER: 'rdsadmin',
+        PGDATABASE: 'postgres',
+      }
+      const dumped = async (...options: string[]) => (await run('pg_dump', options, { env: superuser })).stdout
+      const text = await dumped('--create')
+      assert.match(text, /CREATE TABLE public\.kept/)
+      assert.doesNotMatch(text, /aurora|borealis|rds_|pg_settings/i)
+
+      await client.query('CREATE DATABASE restored TEMPLATE template0')
+      const file = join(instance.folder, 'dump.sql')
+      await writeFile(file, await dumped())
+      const options = ['--quiet', '--set', 'ON_ERROR_STOP=1', '--dbname', 'restored', '--file', file]
+      await run('psql', options, { env: superuser })
+      await surface.look()
+      const other = await instance.connect({ database: 'restored' })
+      const { rows: answer } = await other.query('SELECT id, aurora_db_instance_identifier() AS name FROM kept')
+      await other.end()
+      assert.deepEqual(answer, [{ id: 1, name: NAME }])
     })
   })
 }
