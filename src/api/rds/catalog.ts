@@ -148,7 +148,8 @@ export const describeAccountAttributes: Operation<DescribeAccountAttributesMessa
   const { database, zones } = plane
   return {
     AccountQuotas: [
-      quota('DBInstances', plane.instances().length, 40),
+      // Sixteen in each cluster.
+    quota('DBInstances', plane.instances().length, 640),
       quota('DBClusters', plane.clusters().length, 40),
       quota('DBParameterGroups', parameterGroups(database, 'instance', []).length, 50),
       quota('DBClusterParameterGroups', parameterGroups(database, 'cluster', []).length, 50),
