@@ -71,6 +71,22 @@ export class DiskServer {
     this.#makeFolder()
     const { status, output } = await runProgram('cp', ['-a', primary.#data, this.#data])
     if (status !== 0) throw new Error(`copying a data directory: ${output}`)
+    this.#follow(from)
+  }
+
+  /** A copy of a server that runs, by pg_basebackup, which follows it from now on. */
+  async backupOf(primary: DiskServer, program: string): Promise<void> {
+    this.#makeFolder()
+    const { socketFolder, port, user } = primary.reach
+    const reach = ['-h', socketFolder, '-p', `${port}`, '-U', user]
+    const { status, output } = await runProgram(program, [...reach, '-D', this.#data, '-c', 'fast'])
+    if (status !== 0) throw new Error(`${program}: ${output}`)
+    const account = engineAccount()
+    if (account !== undefined) await runProgram('chown', ['-R', `${account.uid}:${account.gid}`, this.#data])
+    this.#follow(primary.place)
+  }
+
+  #follow(from: { readonly address: string; readonly port: number }): void {
     writeFileSync(join(this.#data, 'standby.signal'), '')
     const name = this.place.folder.split('/').at(-1) ?? ''
     this.#configure({
@@ -91,7 +107,7 @@ export class DiskServer {
     const lines = settingsOnDisk(binaries.version.major, memoryBytes).map(settingLine)
     for (const [name, value] of Object.entries(own)) lines.push(settingLine({ name, value }))
     writeFileSync(join(this.#data, 'postgresql.conf'), lines.join(''))
-    const hba = ['local all all trust', 'host replication all 127.0.0.0/8 trust']
+    const hba = ['local all all trust', 'local replication all trust', 'host replication all 127.0.0.0/8 trust']
     writeFileSync(join(this.#data, 'pg_hba.conf'), `${hba.join('\n')}\n`)
     writeFileSync(join(this.#data, 'pg_ident.conf'), '')
   }

@@ -41,7 +41,10 @@ async function engineCounters(reach: Reach): Promise<Counters> {
   return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)]))
 }
 
-async function diskPlace(folder: string, { buffersBytes }: Settings): Promise<ServerPlace> {
+export async function diskPlace(
+  folder: string,
+  { buffersBytes }: Pick<Settings, 'buffersBytes'>,
+): Promise<ServerPlace> {
   const memoryBytes = Math.ceil(buffersBytes / BUFFERS_SHARE)
   return { folder, binaries: await installed(), memoryBytes, address: nextAddress(), port: PORT }
 }

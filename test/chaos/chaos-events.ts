@@ -2,13 +2,13 @@
  * What happens to a cluster: processes are killed and stand still, zones are lost and cut off, roles change, code is
  * replaced, the region itself dies; several of it at once, but never more of the storage than one zone.
  */
-import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../../sim/random.ts'
 import type { InstanceStatus, RegionStatus } from '../../src/cli/region-status.ts'
-import { identify, isAlive, type ProcessIdentity } from '../../src/cluster/host/process-identity.ts'
+import type { ProcessIdentity } from '../../src/cluster/host/process-identity.ts'
 import type { NodeFault } from '../../src/storage/node-faults.ts'
 import { askZone } from '../../src/storage/real-zone-client.ts'
+import { engineProcesses, identities, instanceProcesses, signalAll } from '../instance-processes.ts'
 import type { RegionHome } from '../region-home.ts'
 import { pause } from '../waiting.ts'
 
@@ -43,31 +43,6 @@ const FREEZE_MS = { min: 100, max: 9000 }
 const ZONE_MS_MAX = 5000
 const REGION_DOWN_MS_MAX = 2500
 const ZONES = ['a', 'b', 'c'] as const
-
-/** Of a process that may be gone. */
-const known = (pids: readonly (number | null)[]): ProcessIdentity[] =>
-  pids.flatMap((pid) => (pid === null ? [] : (identify(pid) ?? [])))
-
-function signal(processes: readonly ProcessIdentity[], name: NodeJS.Signals): void {
-  for (const each of processes) if (isAlive(each)) process.kill(each.pid, name)
-}
-
-/** Of an engine: its sessions and workers. */
-function childrenOf(pid: number): number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return []
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
-      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-      return parent === pid ? [Number(name)] : []
-    } catch {
-      return []
-    }
-  })
-}
-
-const engineOf = ({ enginePid }: InstanceStatus): ProcessIdentity[] =>
-  enginePid === null ? [] : known([enginePid, ...childrenOf(enginePid)])
 
 export class ChaosEvents {
   readonly #home: RegionHome
@@ -121,37 +96,36 @@ export class ChaosEvents {
     const zone = random.pick(ZONES)
     const toInstance = (act: (instance: InstanceStatus) => Promise<void>) =>
       some && { of: `${some.name} (${some.role}, ${some.state})`, done: act(some) }
-    const kill = (processes: readonly ProcessIdentity[]) => Promise.resolve(signal(processes, 'SIGKILL'))
+    const kill = (processes: readonly ProcessIdentity[]) => Promise.resolve(signalAll(processes, 'SIGKILL'))
     const freeze = (processes: readonly ProcessIdentity[]) => this.#freeze(processes, freezeMs)
-    const all = (each: InstanceStatus) => [...known([each.pid, each.serverPid]), ...engineOf(each)]
     switch (name) {
       case 'killInstance':
-        return toInstance(({ pid }) => kill(known([pid])))
+        return toInstance(({ pid }) => kill(identities([pid])))
       case 'killEngine':
-        return toInstance(({ enginePid }) => kill(known([enginePid])))
+        return toInstance(({ enginePid }) => kill(identities([enginePid])))
       case 'killFileServer':
-        return toInstance(({ serverPid }) => kill(known([serverPid])))
+        return toInstance(({ serverPid }) => kill(identities([serverPid])))
       case 'killAll':
-        return toInstance((each) => kill(all(each)))
+        return toInstance((each) => kill(instanceProcesses(each)))
       case 'freezeInstance':
-        return toInstance(({ pid }) => freeze(known([pid])))
+        return toInstance(({ pid }) => freeze(identities([pid])))
       case 'freezeEngine':
-        return toInstance((each) => freeze(engineOf(each)))
+        return toInstance(({ enginePid }) => freeze(engineProcesses(enginePid)))
       case 'freezeFileServer':
-        return toInstance(({ serverPid }) => freeze(known([serverPid])))
+        return toInstance(({ serverPid }) => freeze(identities([serverPid])))
       case 'freezeAll':
-        return toInstance((each) => freeze(all(each)))
+        return toInstance((each) => freeze(instanceProcesses(each)))
       case 'killZone':
       case 'freezeZone':
       case 'faultZone': {
         const pid = status?.storageNodes.find((node) => node.zone === zone)?.pid ?? null
         if (this.#isZoneHurt || pid === null) return undefined
-        return { of: zone, done: this.#hurtZone(name, zone, known([pid]), random) }
+        return { of: zone, done: this.#hurtZone(name, zone, identities([pid]), random) }
       }
       case 'killRegion':
       case 'freezeRegion': {
         if (this.#isRegionHurt || status === undefined) return undefined
-        const region = known([status.pid])
+        const region = identities([status.pid])
         return { of: '', done: name === 'killRegion' ? this.#killRegion(region, random) : freeze(region) }
       }
       case 'failover':
@@ -159,7 +133,7 @@ export class ChaosEvents {
       case 'failoverAndKillRegion': {
         if (this.#isRegionHurt || status === undefined) return undefined
         void this.#failover(random, instances)
-        const killed = pause(random.below(1500)).then(() => this.#killRegion(known([status.pid]), random))
+        const killed = pause(random.below(1500)).then(() => this.#killRegion(identities([status.pid]), random))
         return { of: '', done: killed }
       }
       case 'reboot':
@@ -170,9 +144,9 @@ export class ChaosEvents {
   }
 
   async #freeze(processes: readonly ProcessIdentity[], ms: number): Promise<void> {
-    signal(processes, 'SIGSTOP')
+    signalAll(processes, 'SIGSTOP')
     await pause(ms)
-    signal(processes, 'SIGCONT')
+    signalAll(processes, 'SIGCONT')
   }
 
   async #hurtZone(
@@ -184,7 +158,7 @@ export class ChaosEvents {
     this.#isZoneHurt = true
     const ms = random.between(FREEZE_MS.min, ZONE_MS_MAX)
     try {
-      if (name === 'killZone') signal(processes, 'SIGKILL')
+      if (name === 'killZone') signalAll(processes, 'SIGKILL')
       else if (name === 'freezeZone') return await this.#freeze(processes, ms)
       else await this.#fault(zone, ms, random)
       // It is started again, and gets what it has missed.
@@ -211,7 +185,7 @@ export class ChaosEvents {
     if (this.#isRegionHurt) return
     this.#isRegionHurt = true
     try {
-      signal(region, 'SIGKILL')
+      signalAll(region, 'SIGKILL')
       await pause(random.below(REGION_DOWN_MS_MAX))
       await this.#home.up()
     } finally {

@@ -1,6 +1,5 @@
 /** A cluster under load to which everything happens that it has to survive, and what has to be true of it afterwards. */
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
 import type pg from 'pg'
 import { Random } from '../../sim/random.ts'
 import { checkRelations } from '../database-checks.ts'
@@ -61,8 +60,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seed, readers, say } = options
   const sets = NODE_SETTINGS.flatMap((setting) => ['--set', setting])
   await using home = await RegionHome.make(['--memory-mib', '128', '--readers', `${readers}`, ...sets])
-  home.environment.BOREALIS_HOSTS_FILE = EndpointNames.hostsFile(home)
-  writeFileSync(EndpointNames.hostsFile(home), '127.0.0.1 localhost\n')
+  home.environment.BOREALIS_HOSTS_FILE = EndpointNames.makeHostsFile(home)
   await home.up()
   const superuser = await home.superuser(CLUSTER)
   await superuser.query(CHAOS_SCHEMA)

@@ -2,7 +2,7 @@
  * A client as people have them: it knows an endpoint's name, looks up where that leads when it connects, checks the
  * certificate, waits for a while and no longer, and connects again when its connection is gone.
  */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -30,8 +30,15 @@ export class EndpointNames {
     this.endpoints = endpoints
   }
 
-  static hostsFile(home: RegionHome): string {
+  static #hostsFile(home: RegionHome): string {
     return join(home.root, 'hosts')
+  }
+
+  /** For a region that is not up yet. @returns its path */
+  static makeHostsFile(home: RegionHome): string {
+    const path = EndpointNames.#hostsFile(home)
+    writeFileSync(path, '127.0.0.1 localhost\n')
+    return path
   }
 
   /** Of a region that runs. */
@@ -53,7 +60,7 @@ export class EndpointNames {
   }
 
   #resolve(name: string): string {
-    for (const line of readFileSync(EndpointNames.hostsFile(this.#home), 'utf8').split('\n')) {
+    for (const line of readFileSync(EndpointNames.#hostsFile(this.#home), 'utf8').split('\n')) {
       const [address = '', ...names] = line.split('#')[0]?.trim().split(/\s+/) ?? []
       if (names.includes(name)) return address
     }
