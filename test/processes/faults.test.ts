@@ -20,6 +20,7 @@ const ROWS_PER_INSERT = 20
 describe('faults on purpose', { skip }, () => {
   let fleet: ProcessFleet
   let writer: InstanceProcess
+  let reader: InstanceProcess
   let volume: Awaited<ReturnType<ReturnType<ProcessFleet['client']>['volumes']['create']>>
   /** Inserts that were acknowledged. */
   let acknowledged = 0
@@ -31,7 +32,10 @@ describe('faults on purpose', { skip }, () => {
   before(async () => {
     fleet = await ProcessFleet.start('zones', {})
     volume = await fleet.client().volumes.create()
-    writer = new InstanceProcess({ fleet, volume: volumeName(volume), version: '17' }, 'one', newSecrets())
+    const place = { fleet, volume: volumeName(volume), version: '17' }
+    const secrets = newSecrets()
+    writer = new InstanceProcess(place, 'one', secrets)
+    reader = new InstanceProcess(place, 'two', secrets)
     await writer.start({ role: 'writer' })
     await writer.available()
     await writer.query('CREATE TABLE kept (n int, text text)')
@@ -45,6 +49,7 @@ describe('faults on purpose', { skip }, () => {
   after(async () => {
     isLoading = false
     clearInterval(care)
+    await reader?.remove()
     await writer?.remove()
     await fleet?.stop()
   })
@@ -93,9 +98,12 @@ describe('faults on purpose', { skip }, () => {
   })
 
   it('cut a node off, which hears of what it missed later', async () => {
-    await inject('c1', { kind: 'cut' }, 1500)
+    const { faults } = await inject('c1', { kind: 'cut' }, 1500)
+    assert.deepEqual(
+      faults.map(({ node, kind }) => [node, kind]),
+      [['c1', 'cut']],
+    )
     await inserted(20)
-    assert.equal((await faultsOf('c1')).length, 1)
     await over('c1')
   })
 
@@ -133,6 +141,28 @@ describe('faults on purpose', { skip }, () => {
     writer.ask({ do: 'taken', id: request?.id ?? '', problem: 'not on a Friday' })
     await assert.rejects(asked, /not on a Friday/)
     assert.deepEqual((await writer.until('answered', ({ requests }) => requests.length === 0)).requests, [])
+  })
+
+  it('keep a reader from following, for a time', async () => {
+    await reader.start({ role: 'reader', primary: writer.address })
+    await reader.until('streaming', ({ streaming }) => streaming === true)
+    const shown = async () => Number((await reader.query('SELECT max(n) AS n FROM kept'))[0]?.n)
+    reader.ask({ do: 'stall', percent: 100, seconds: 3 })
+    await until('replay is paused', async () => (await reader.query('SELECT pg_is_wal_replay_paused() AS is'))[0]?.is)
+    const first = await until('it stands still', async () => {
+      const n = await shown()
+      return n === (await shown()) ? n : undefined
+    })
+    await inserted(10)
+    assert.equal((await reader.query('SELECT pg_is_wal_replay_paused() AS is'))[0]?.is, true)
+    assert.equal(await shown(), first)
+    await until('it follows again', async () => (await shown()) >= first + 10, 60_000)
+  })
+
+  it('crash a reader by its own SQL', async () => {
+    const { enginePid } = await reader.available()
+    await assert.rejects(reader.query(`SELECT aurora_inject_crash('instance')`))
+    await reader.until('back', (report) => report.state === 'available' && report.enginePid !== enginePid)
   })
 
   it('left nothing wrong: what was acknowledged is there, and all copies are the same', async () => {
