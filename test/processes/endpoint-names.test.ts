@@ -19,7 +19,8 @@ import { until } from '../waiting.ts'
 const HOSTS = '127.0.0.1 localhost\n# the last line has no end'
 const NAMES = {
   writer: /^demo\.cluster-([a-z0-9]{12})\.local-1\.rds\.borealis\.internal$/,
-  instance: /^demo-1\.([a-z0-9]{12})\.local-1\.rds\.borealis\.internal$/,
+  reader: /^demo\.cluster-ro-([a-z0-9]{12})\.local-1\.rds\.borealis\.internal$/,
+  instance: /^demo-([12])\.[a-z0-9]{12}\.local-1\.rds\.borealis\.internal$/,
 }
 
 const withHosts = (file: string) =>
@@ -39,7 +40,8 @@ describe('the names of endpoints', { skip }, () => {
   let home: RegionHome
   let hosts: string
   let writer: EndpointStatus
-  let instance: EndpointStatus
+  let reader: EndpointStatus
+  let all: readonly EndpointStatus[]
 
   const run = async (...args: readonly string[]): Promise<string> => {
     const { status, output } = await home.borealisThrough(withHosts(hosts), ...args)
@@ -50,11 +52,12 @@ describe('the names of endpoints', { skip }, () => {
 
   async function look(): Promise<void> {
     const { endpoints } = await home.status()
-    const found = (type: string) => endpoints.find((each) => each.type === type)
-    const [one, other] = [found('writer'), found('instance')]
-    assert(one !== undefined && other !== undefined && endpoints.length === 2)
+    const found = (wanted: string) => endpoints.find(({ type }) => type === wanted)
+    const [one, other] = [found('writer'), found('reader')]
+    assert(one !== undefined && other !== undefined)
     writer = one
-    instance = other
+    reader = other
+    all = endpoints
   }
 
   /** In the region's namespace, where its names are. */
@@ -88,22 +91,47 @@ describe('the names of endpoints', { skip }, () => {
     await home?.[Symbol.asyncDispose]()
   })
 
+  /** Then the reader's name leads to it, and to the writer no more. */
+  const readerAvailable = () =>
+    until(
+      'there is a reader',
+      async () => (await home.status()).instances.some(({ role, state }) => role === 'reader' && state === 'available'),
+      120_000,
+    )
+
   it('are printed when the region is up, and resolve there', async () => {
     const output = await up()
     await look()
     assert.match(writer.dnsName, NAMES.writer)
-    assert.match(instance.dnsName, NAMES.instance)
-    assert.deepEqual([writer.host, instance.host], [writer.dnsName, instance.dnsName])
+    assert.match(reader.dnsName, NAMES.reader)
+    const instances = all.filter(({ type }) => type === 'instance')
+    assert.deepEqual(
+      instances.map(({ dnsName }) => NAMES.instance.exec(dnsName)?.[1]),
+      ['1', '2'],
+    )
+    assert.deepEqual(
+      all.map(({ host }) => host),
+      all.map(({ dnsName }) => dnsName),
+    )
     assert.match(output, new RegExp(`host +${writer.dnsName}\\n +address +${writer.address}\\n`))
     const { names } = await home.status()
     assert.deepEqual([names.hostsFile, names.advice], ['/etc/hosts', null])
     const text = readFileSync(hosts, 'utf8')
     assert.ok(text.endsWith(HOSTS))
-    for (const { address, dnsName } of [writer, instance]) assert.ok(text.includes(`\n${address} ${dnsName}\n`))
+    for (const { address, dnsName } of all) assert.ok(text.includes(`\n${address?.padEnd(15)} ${dnsName}\n`), dnsName)
+    // The reader's is its balancer's.
+    assert.deepEqual(
+      instances.map(({ address }) => [address === writer.address, address === reader.address]),
+      [
+        [true, false],
+        [false, false],
+      ],
+    )
   })
 
   it('are what psql connects to, verifying them', { skip: noPsql }, async () => {
-    for (const { host } of [writer, instance]) assert.equal(await psql(`host=${host} ${tls()}`), 't')
+    await readerAvailable()
+    for (const { host } of all) assert.equal(await psql(`host=${host} ${tls()}`), 't', host)
     // The address alone is right as well; a name that is not the server's is not.
     assert.equal(await psql(`host=${writer.address} ${tls()}`), 't')
     const wrong = writer.host.replace('demo.', 'other.')
@@ -113,16 +141,21 @@ describe('the names of endpoints', { skip }, () => {
   it('are what the DNS server answers', async () => {
     const { dns } = (await home.status()).names
     assert(dns !== null)
+    await readerAvailable()
     const resolver = new Resolver()
     resolver.setServers([dns])
-    for (const { dnsName, address } of [writer, instance])
-      assert.deepEqual(await resolver.resolve4(dnsName, { ttl: true }), [{ address, ttl: 5 }])
+    const second = all.find(({ name, type }) => name === 'demo-2' && type === 'instance')
+    for (const { dnsName, type, address } of all) {
+      // Past the balancer, to the one reader that there is.
+      const leadsTo = type === 'reader' ? second?.address : address
+      assert.deepEqual(await resolver.resolve4(dnsName, { ttl: true }), [{ address: leadsTo, ttl: 1 }])
+    }
     await assert.rejects(resolver.resolve4(writer.dnsName.replace('demo.', 'other.')), { code: 'ENOTFOUND' })
   })
 
   it('can be given with the address, where nothing resolves them', async () => {
     const { output: password } = await home.borealis('cluster', 'password', 'demo')
-    for (const { dnsName, address, port } of [writer, instance]) {
+    for (const { dnsName, address, port } of all) {
       const client = new pg.Client({
         host: address ?? '',
         port,
@@ -142,7 +175,8 @@ describe('the names of endpoints', { skip }, () => {
     const text = () => readFileSync(hosts, 'utf8')
     assert.match(text(), / second\.cluster-.*\n.* second-1\./)
     await run('cluster', 'delete', 'second')
-    assert.ok(!text().includes('second') && text().includes(writer.dnsName))
+    await until('it is gone', () => !text().includes('second'), 120_000)
+    assert.ok(text().includes(writer.dnsName))
   })
 
   async function kill(): Promise<void> {
@@ -153,13 +187,16 @@ describe('the names of endpoints', { skip }, () => {
   let atKill = ''
 
   it('stay the same after the region was killed; a stop takes them out of the file', async () => {
-    const names = [writer.dnsName, instance.dnsName]
+    const names = all.map(({ dnsName }) => dnsName)
     await kill()
     atKill = readFileSync(hosts, 'utf8')
     assert.ok(atKill.includes(writer.dnsName))
     await up()
     await look()
-    assert.deepEqual([writer.host, instance.host], names)
+    assert.deepEqual(
+      all.map(({ host }) => host),
+      names,
+    )
     assert.equal(readFileSync(hosts, 'utf8').split(`${writer.dnsName}\n`).length, 2)
     await run('down')
     assert.equal(readFileSync(hosts, 'utf8'), HOSTS)
@@ -169,7 +206,10 @@ describe('the names of endpoints', { skip }, () => {
     home.environment.BOREALIS_HOSTS_FILE = 'none'
     const output = await up()
     await look()
-    assert.deepEqual([writer.host, instance.host], [writer.address, instance.address])
+    assert.deepEqual(
+      all.map(({ host }) => host),
+      all.map(({ address }) => address),
+    )
     assert.match(output, new RegExp(`host +${writer.address}\\n +name +${writer.dnsName}\\n`))
     assert.match(output, /^names do not resolve on this machine .*hostaddr=ADDRESS, or let the system's resolver ask/m)
     const { output: shown } = await home.borealis('status')
