@@ -149,7 +149,7 @@ export const describeAccountAttributes: Operation<DescribeAccountAttributesMessa
   return {
     AccountQuotas: [
       // Sixteen in each cluster.
-    quota('DBInstances', plane.instances().length, 640),
+      quota('DBInstances', plane.instances().length, 640),
       quota('DBClusters', plane.clusters().length, 40),
       quota('DBParameterGroups', parameterGroups(database, 'instance', []).length, 50),
       quota('DBClusterParameterGroups', parameterGroups(database, 'cluster', []).length, 50),

@@ -30,7 +30,7 @@ import { checkWindows, defaultBackupWindow, defaultMaintenanceWindow } from './w
 
 const DEFAULT_PORT = 5432
 
-export const clusterNotFound = (name: string) => fault('DBClusterNotFoundFault', `DBCluster ${name} not found.`)
+const clusterNotFound = (name: string) => fault('DBClusterNotFoundFault', `DBCluster ${name} not found.`)
 
 /** @throws ApiError `DBClusterNotFoundFault` */
 export function clusterNamed(call: Call, given: string | undefined): Cluster {

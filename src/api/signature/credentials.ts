@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { ApiError } from '../api-error.ts'
 
-export const ALGORITHM = 'AWS4-HMAC-SHA256'
+const ALGORITHM = 'AWS4-HMAC-SHA256'
 
 /** Parameters of a presigned address. */
 const PRESIGNED = {
