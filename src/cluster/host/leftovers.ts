@@ -2,9 +2,10 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { mountsAt, placeOf, unmountHere } from '../../fuse/real-mount.ts'
 import { endProcessesIn } from '../../instance/left-processes.ts'
-import { type Home, mountFolder } from './home.ts'
+import { type Home, instanceSocket, mountFolder } from './home.ts'
 import { endAll } from './process-identity.ts'
 import { ProcessList } from './process-list.ts'
+import { endUnlisted } from './unlisted-instance.ts'
 
 /** An instance writes a checkpoint when it stops. */
 const INSTANCE_MS_MAX = 40_000
@@ -21,11 +22,12 @@ export async function clearLeftovers(home: Home): Promise<number> {
   const of = (kind: string) => processes.filter((each) => each.kind === kind)
   // In this order: an instance that stops needs its storage.
   let count = await endAll(of('instance'), INSTANCE_MS_MAX)
+  const instances = existsSync(home.instances) ? readdirSync(home.instances) : []
+  for (const name of instances) count += await endUnlisted(instanceSocket(home, name), INSTANCE_MS_MAX)
   count += await endAll(of('server'), SERVER_MS_MAX)
   count += await endAll(of('gateway'), SERVER_MS_MAX)
   count += await endAll(of('zone'), ZONE_MS_MAX)
-  if (!existsSync(home.instances)) return count
-  for (const name of readdirSync(home.instances)) {
+  for (const name of instances) {
     const place = placeOf(mountFolder(home, name))
     const mounts = mountsAt(place)
     if (mounts === 0) continue

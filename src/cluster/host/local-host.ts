@@ -21,6 +21,7 @@ import { type Home, instanceFolder, instanceSocket, logFile, mountFolder } from 
 import type { MountingCommand } from './mount-check.ts'
 import { endAll, isAlive } from './process-identity.ts'
 import type { ListedProcess, ProcessList } from './process-list.ts'
+import { endUnlisted } from './unlisted-instance.ts'
 
 export interface LocalHostOptions {
   readonly home: Home
@@ -129,6 +130,7 @@ export class LocalHost implements HostAgent {
     const { home, list, mounting } = this.#options
     const { name, run } = order
     try {
+      await endUnlisted(instanceSocket(home, name), KILL_MS_MAX)
       await this.#clear(name)
       await this.#prepareEngine(order.version)
       const folder = instanceFolder(home, name)
