@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { OPERATIONS } from '../../src/api/rds/operations.ts'
 import { runProgram } from '../../src/engine/program.ts'
 import { startApi, type TestApi } from '../api-server.ts'
 
@@ -50,6 +51,19 @@ describe('clients of AWS', () => {
       'unsupported 400 InvalidAction',
       'gone 404 DBClusterNotFoundFault',
     ])
+  })
+
+  it('the examples in AWS’s model are understood', { skip: noBotocore }, async () => {
+    const { output, errors } = await run('python3', join(import.meta.dirname, '..', 'aws-examples.py'), api.endpoint)
+    assert.equal(errors, '')
+    const answers = output.trim().split('\n')
+    assert.ok(answers.length > 70, `${answers.length}`)
+    const misread = answers.filter((line) => {
+      const [operation = '', code = ''] = line.split(' ')
+      if (code === 'InvalidAction') return OPERATIONS.has(operation)
+      return ['MalformedInput', 'MissingParameter', 'MissingAction', 'InternalFailure'].includes(code)
+    })
+    assert.deepEqual(misread, [])
   })
 
   it('the command line makes and shows', { skip: noAws }, async () => {
