@@ -93,11 +93,13 @@ describe('a hosts file', () => {
   it('gets all blocks of regions that come at the same time', async () => {
     using folder = new Folder()
     const owners = Array.from({ length: 8 }, (_, i) => ({ ...OWNER, hash: `region${i}` }))
-    await Promise.all(owners.map((owner) => writeHosts(folder.hosts, owner, ENTRIES)))
-    const text = readFileSync(folder.hosts, 'latin1')
-    for (const { hash } of owners) assert.equal(text.split(`# BEGIN borealis ${hash}:`).length, 2, hash)
-    await Promise.all(owners.map((owner) => writeHosts(folder.hosts, owner, [])))
-    assert.deepEqual(readFileSync(folder.hosts), HOSTS)
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(owners.map((owner) => writeHosts(folder.hosts, owner, ENTRIES)))
+      const text = readFileSync(folder.hosts, 'latin1')
+      for (const { hash } of owners) assert.equal(text.split(`# BEGIN borealis ${hash}:`).length, 2, hash)
+      await Promise.all(owners.map((owner) => writeHosts(folder.hosts, owner, [])))
+      assert.deepEqual(readFileSync(folder.hosts), HOSTS)
+    }
   })
 
   it('is whole for those who read it meanwhile', async () => {

@@ -7,7 +7,7 @@ import { type BlockOwner, type NamedAddress, withBlock } from './hosts-block.ts'
 /** Whoever makes it is the one who may change the file; it becomes the file. A region that is at it needs milliseconds. */
 const NEXT = '.borealis-next'
 const PAUSE_MS = 20
-/** Longer than that it is there because its region was killed. */
+/** Who has it for longer was killed. */
 const WAIT_MS_MAX = 1000
 
 /** A new file would get another label there, and some programs may then not read it. */
@@ -15,16 +15,28 @@ const SELINUX = '/sys/fs/selinux/enforce'
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
 
+/** Which file has that name; undefined when none has. */
+const identityOf = (path: string): Promise<string | undefined> =>
+  stat(path).then(
+    ({ ino, birthtimeMs }) => `${ino} ${birthtimeMs}`,
+    () => undefined,
+  )
+
 async function takeNext(path: string): Promise<FileHandle> {
-  const lateMs = performance.now() + WAIT_MS_MAX
+  let there: string | undefined
+  let lateMs = Number.POSITIVE_INFINITY
   for (;;) {
     try {
       return await open(path, 'wx', 0o600)
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error
     }
-    if (performance.now() > lateMs) await rm(path, { force: true })
-    else await pause(PAUSE_MS)
+    const now = await identityOf(path)
+    if (now !== there) {
+      there = now
+      lateMs = performance.now() + WAIT_MS_MAX
+    } else if (performance.now() > lateMs) await rm(path, { force: true })
+    await pause(PAUSE_MS)
   }
 }
 
@@ -50,6 +62,8 @@ async function overwrite(file: FileHandle, before: Buffer, after: Buffer): Promi
 async function replaceFile(path: string, change: Change): Promise<void> {
   const next = path + NEXT
   const file = await takeNext(next)
+  // Once it has become the file, what has its name is another region's.
+  let isOurs = true
   try {
     const { mode, uid, gid } = await stat(path)
     const before = await readFile(path)
@@ -66,9 +80,10 @@ async function replaceFile(path: string, change: Change): Promise<void> {
     await file.chmod(mode & 0o7777)
     await file.sync()
     await rename(next, path)
+    isOurs = false
   } finally {
     await file.close()
-    await rm(next, { force: true })
+    if (isOurs) await rm(next, { force: true })
   }
 }
 
