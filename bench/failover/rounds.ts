@@ -25,6 +25,8 @@ export interface Outages {
   readonly lost: number
   readonly acknowledged: number
   readonly timelines: readonly Timeline[]
+  /** What engines said of their recoveries. */
+  readonly redoSeconds: readonly number[]
 }
 
 async function reachOfWriter(home: RegionHome): Promise<Reach> {
@@ -80,7 +82,7 @@ export async function borealisOutages(settings: FailoverSettings): Promise<Outag
     if (what === 'hung') load.restart()
     const redo = redoSeconds(home, (await home.writer(CLUSTER)).name)
     log(`borealis, writer ${what}: ${Math.round(outageMs)} ms; ${timelineText(timeline)}; redo ${redo ?? '-'} s`)
-    return { outageMs, timeline }
+    return { outageMs, timeline, redo }
   }
   const several = async (what: 'killed' | 'hung', count: number) => {
     const done: Awaited<ReturnType<typeof round>>[] = []
@@ -100,6 +102,7 @@ export async function borealisOutages(settings: FailoverSettings): Promise<Outag
       ...counts,
       outagesMs: of.map(({ outageMs }) => outageMs),
       timelines: of.map(({ timeline }) => timeline),
+      redoSeconds: of.flatMap(({ redo }) => redo ?? []),
     })
     return [row('borealis, writer killed', killed), ...(hung.length > 0 ? [row('borealis, writer hung', hung)] : [])]
   } finally {
@@ -155,7 +158,7 @@ export async function plainOutages(settings: FailoverSettings): Promise<Outages[
         counts.acknowledged += acknowledged
         log(`${name}: ${Math.round(outagesMs.at(-1) ?? 0)} ms, ${lost} of ${acknowledged} lost`)
       }
-      return { name, outagesMs, ...counts, timelines: [] }
+      return { name, outagesMs, ...counts, timelines: [], redoSeconds: [] }
     }
     return [
       await measure(

@@ -50,7 +50,7 @@ export function settingsOf(args: readonly string[], log: (line: string) => void)
     scale: whole('scale', values.scale, quick ? 20 : 100, 1),
     rounds: whole('rounds', values.rounds, quick ? 5 : 20, 1),
     hungRounds: whole('hung-rounds', values['hung-rounds'], quick ? 1 : 3, 0),
-    plainRounds: whole('plain-rounds', values['plain-rounds'], quick ? 2 : 3, 0),
+    plainRounds: whole('plain-rounds', values['plain-rounds'], 2, 0),
     clients: whole('clients', values.clients, 8, 1),
     memoryMib,
     buffersBytes: memoryMib * MIB * BUFFERS_SHARE,

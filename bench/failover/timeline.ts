@@ -8,7 +8,8 @@ import { pause } from '../../test/waiting.ts'
 export const PHASES = ['decided', 'old ended', 'started', 'opening', 'starting', 'available', 'written'] as const
 export type Phase = (typeof PHASES)[number]
 
-const LOOK_MS = 5
+/** Seldom enough that the region has better things to do. */
+const LOOK_MS = 20
 
 /** When each was first seen, in ms since the beginning. */
 export type Timeline = Partial<Record<Phase, number>>

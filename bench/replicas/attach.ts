@@ -6,6 +6,7 @@ import { SUPERUSER } from '../../src/engine/postgres/template.ts'
 import { EndpointNames } from '../../test/chaos/endpoint-client.ts'
 import { installed } from '../../test/postgres-instance.ts'
 import { RegionHome } from '../../test/region-home.ts'
+import { until } from '../../test/waiting.ts'
 import { connectTo } from '../cluster/plain-cluster.ts'
 import { DiskServer } from '../pgbench/disk-server.ts'
 import type { Reach } from '../pgbench/load.ts'
@@ -75,7 +76,11 @@ async function toBorealis({ gib, memoryMib, log }: ReplicasSettings): Promise<At
   await client.query('SELECT count(*) FROM pg_class')
   const ms = performance.now() - startedMs
   client.drop()
-  return { name: 'borealis instance create', ms, bytes: diskBytes(folderOf('added')) }
+  // Its scratch file has no name in any folder.
+  const scratchBytes = await until('the reader says what it has written', async () => {
+    return (await home.status()).instances.find((each) => each.name === 'added')?.overlayBytes ?? undefined
+  })
+  return { name: 'borealis instance create', ms, bytes: diskBytes(folderOf('added')) + scratchBytes }
 }
 
 async function toDisk({ gib, folder, buffersBytes, log }: ReplicasSettings): Promise<Attached> {

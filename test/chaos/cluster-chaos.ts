@@ -32,7 +32,7 @@ const CALM_CHANCE = 0.6
 const CALM_WRITES = 50
 const GAP_MS_MAX = 2000
 /** For nobody to be able to write, on a machine with other work, while one thing after the other happens. */
-const OUTAGE_MS_MAX = 90_000
+const OUTAGE_MS_MAX = 180_000
 const PROBLEMS_SHOWN = 40
 
 export interface ChaosReport {
