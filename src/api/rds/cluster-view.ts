@@ -93,11 +93,12 @@ function show(call: Call, cluster: Cluster, around: Surroundings): DBCluster {
 }
 
 function showPending(pending: Cluster['pending']): DBCluster['PendingModifiedValues'] {
-  if (Object.keys(pending).length === 0) return undefined
-  return {
+  const shown = {
     EngineVersion: pending.engineVersion,
     MasterUserPassword: pending.masterPassword === undefined ? undefined : '****',
     BackupRetentionPeriod: pending.backupRetentionDays,
     IAMDatabaseAuthenticationEnabled: pending.iamAuthentication,
   }
+  // Of a port that waits AWS has no way to tell.
+  return Object.values(shown).some((value) => value !== undefined) ? shown : undefined
 }
