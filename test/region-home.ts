@@ -135,14 +135,15 @@ export class RegionHome implements AsyncDisposable {
     return connectAsSuperuser(join(this.root, 'instances', name, 'run'), port)
   }
 
-  /** Processes that have this home in their arguments or work below it. */
-  processes(): number[] {
+  /** Processes that have this home in their arguments. @param program of these only, by a part of their arguments */
+  processes(program = ''): number[] {
     return readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
       .map(Number)
       .filter((pid) => {
         try {
-          return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(this.root)
+          const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+          return pid !== process.pid && line.includes(this.root) && line.includes(program)
         } catch {
           return false
         }

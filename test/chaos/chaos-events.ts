@@ -28,6 +28,8 @@ const EVENTS = {
   faultZone: 3,
   killRegion: 2,
   freezeRegion: 1,
+  /** The balancer of the readers' endpoint. */
+  killGateway: 1,
   failover: 4,
   /** The region dies while it carries out what it has just decided. */
   failoverAndKillRegion: 2,
@@ -128,6 +130,8 @@ export class ChaosEvents {
         const region = identities([status.pid])
         return { of: '', done: name === 'killRegion' ? this.#killRegion(region, random) : freeze(region) }
       }
+      case 'killGateway':
+        return { of: '', done: kill(identities(this.#home.processes('gateway-main.ts'))) }
       case 'failover':
         return { of: '', done: this.#failover(random, instances) }
       case 'failoverAndKillRegion': {
