@@ -3,6 +3,7 @@
  * has changed and several times a second anyway. Decisions are durable before anything follows from them; everything
  * else may be done twice, or be cut short, and is planned again.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { VolumeError } from '../protocol/errors.ts'
 import { decided } from './cluster-decisions.ts'
 import { type ClusterView, type Decision, planCluster, type Step } from './cluster-plan.ts'
@@ -37,7 +38,7 @@ const LOOK_LATE_MS = 1000
 const STEADY_MS = 60_000
 /** Of steps that concern the cluster and no instance. */
 const VOLUME = '#volume'
-const VOLUME_AGAIN_MS = 1000
+const FAILED_PAUSE_MS = 1000
 /** A plan that changes its mind more often than there are instances goes round in circles. */
 const DECISIONS_MAX = 100
 
@@ -139,7 +140,11 @@ export class ClusterLoop {
     const about = 'instance' in step ? step.instance : VOLUME
     if (this.#busy.has(about)) return
     const done = this.#do(step, view)
-      .catch((error: unknown) => this.#world.complain(`cluster ${this.name}: ${step.do} ${about}`, error))
+      .catch((error: unknown) => {
+        this.#world.complain(`cluster ${this.name}: ${step.do} ${about}`, error)
+        // It is planned again: what cannot be done now can hardly be done at once.
+        return pause(FAILED_PAUSE_MS)
+      })
       .finally(() => {
         this.#busy.delete(about)
         this.#world.onChange()
@@ -190,8 +195,7 @@ export class ClusterLoop {
       await this.#world.makeVolume(cluster)
     } catch (error) {
       if (!(error instanceof VolumeError) || !error.retryable) throw error
-      await new Promise((resolve) => setTimeout(resolve, VOLUME_AGAIN_MS))
-      return
+      return pause(FAILED_PAUSE_MS)
     }
     const now = this.#world.store.cluster(cluster.name)
     if (now?.stage === 'creating') this.#world.store.putCluster({ ...now, stage: 'live' })
