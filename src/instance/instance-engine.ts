@@ -2,7 +2,7 @@
  * The engine of an instance, as its role wants it: a writer's makes the database at first use and takes writes; a
  * reader's replays what the writer tells it, and answers queries.
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { engineAccount } from '../engine/account.ts'
 import { EngineError } from '../engine/engine-error.ts'
@@ -61,6 +61,8 @@ export class InstanceEngine {
       if (role === 'reader' || !(error instanceof EngineError) || error.code !== 'NotADataDirectory') throw error
       await createDataDirectory(await preparedTemplate(binaries), dataDirectory, account)
     }
+    // Of another life.
+    await rm(walFolderOf(folder), { recursive: true, force: true })
     const place = { binaries, dataDirectory, folders: foldersOf(folder), account }
     const postgres = new PostgresEngine(place, (state) => {
       if (state.name === 'failed') onEnded(state.reason)

@@ -66,6 +66,32 @@ for (const version of ['14', '17']) {
       assert.equal(await timelineOf(instance), 2)
     })
 
+    it('keeps its slots of logical replication', async () => {
+      const configuration = { ...instance.configuration, parameters: { wal_level: 'logical' } }
+      await instance.engine.stop('fast', STOP_MS)
+      await instance.engine.start(configuration)
+      await instance.engine.session((query) =>
+        query(`SELECT pg_create_logical_replication_slot('kept', 'test_decoding', false)`),
+      )
+      await instance.engine.kill()
+      await instance.engine.start(configuration)
+      const slots = await instance.engine.session((query) => query('SELECT slot_name FROM pg_replication_slots'))
+      assert.deepEqual(slots, [{ slot_name: 'kept' }])
+      await instance.engine.session((query) => query(`SELECT pg_drop_replication_slot('kept')`))
+      await instance.engine.stop('fast', STOP_MS)
+      await instance.engine.start(instance.configuration)
+    })
+
+    it('is there with the second try when it is smaller than before', async () => {
+      const larger = { ...instance.configuration, parameters: { max_connections: '200' } }
+      await instance.engine.stop('fast', STOP_MS)
+      await instance.engine.start(larger)
+      const acknowledged = await loadAndKill(instance, await highest(instance))
+      await assert.rejects(instance.engine.start(instance.configuration), /insufficient parameter settings/)
+      await instance.engine.start(instance.configuration)
+      assert((await highest(instance)) >= acknowledged)
+    })
+
     it('has it also when its recovery is killed, again and again', async () => {
       const acknowledged = await loadAndKill(instance, await highest(instance))
       for (const ms of INTERRUPTIONS_MS) {

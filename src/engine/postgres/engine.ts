@@ -64,6 +64,8 @@ export class PostgresEngine {
   #state: EngineState = { name: 'stopped' }
   #postmaster: Postmaster | undefined
   #configuration: Configuration | undefined
+  /** A standby refuses what a recovery does not, such as to be smaller than who wrote the log: then the next try is one. */
+  #mayPromote = true
 
   /** @param onState is told each change, such as a crash; it must not throw */
   constructor(place: EnginePlace, onState: (state: EngineState) => void = () => {}) {
@@ -105,7 +107,9 @@ export class PostgresEngine {
     this.#postmaster = postmaster
     this.#become({ name: 'starting', pid: postmaster.pid })
     void postmaster.ended.then((reason) => this.#hasEnded(postmaster, reason))
+    this.#mayPromote = promotion === undefined
     await this.#untilReady(postmaster, promotion, deadlineMs)
+    this.#mayPromote = true
     this.#become({ name: 'running', pid: postmaster.pid })
   }
 
@@ -119,7 +123,7 @@ export class PostgresEngine {
     const { version } = binaries
     await writeConfiguration(configuration, { ...configuration, major: version.major }, folders, account)
     const isStandby = configuration.primary !== undefined
-    const isPromoted = !isStandby && (await needsRecovery(dataDirectory))
+    const isPromoted = !isStandby && this.#mayPromote && (await needsRecovery(dataDirectory))
     await setStandby(dataDirectory, isStandby || isPromoted, account)
     // Nobody listens there: whoever did, would work in the data directory.
     const socket = socketFile(folders, configuration.port)
@@ -134,8 +138,6 @@ export class PostgresEngine {
       dataDirectory,
       logFolder: folders.logs,
       account,
-      // Nobody gets in before it is promoted; nor has it to be as large as who wrote the log.
-      settings: isPromoted ? { hot_standby: 'off' } : {},
     })
     return { postmaster, promotion: isPromoted ? new Promotion(dataDirectory, postmaster) : undefined }
   }
@@ -146,17 +148,17 @@ export class PostgresEngine {
       if (state.name === 'failed') throw new EngineError('StartFailed', `PostgreSQL did not start: ${state.reason}`)
       if (state.name !== 'starting') throw new EngineError('StartFailed', STOPPED_MEANWHILE)
       await promotion?.push()
-      if (await this.#isReady(postmaster)) return
+      if (await this.#isReady(postmaster, promotion !== undefined)) return
     }
     await this.kill()
     throw new EngineError('TimedOut', `PostgreSQL did not accept connections within ${deadlineMs / 1000} s`)
   }
 
-  async #isReady({ pid }: Postmaster): Promise<boolean> {
+  async #isReady({ pid }: Postmaster, isPromoted: boolean): Promise<boolean> {
     try {
       if ((await postmasterStatus(this.#place.dataDirectory, pid)) !== 'ready') return false
-      await this.#ask((query) => query('SELECT 1'), READY_TRY_MS)
-      return this.#state.name === 'starting'
+      const [row] = await this.#ask((query) => query('SELECT pg_is_in_recovery() AS standby'), READY_TRY_MS)
+      return this.#state.name === 'starting' && !(isPromoted && row?.standby === true)
     } catch (error) {
       // It may be ending: its log, which comes with the state, is more telling than what it says meanwhile.
       if (this.#state.name !== 'starting' || isNotAccepting(error)) return false

@@ -14,6 +14,8 @@ import type { Postmaster } from './postmaster.ts'
 const PROMOTE_FILE = 'promote'
 /** A signal that came while the engine was starting its first child is lost. */
 const AGAIN_MS = 200
+/** What it took away and has not ended by then it took by mistake. To ask twice does no harm. */
+const TAKEN_MS = 3000
 
 export class Promotion {
   readonly #directory: string
@@ -27,17 +29,16 @@ export class Promotion {
 
   /** To be called again and again until the engine is ready. */
   async push(): Promise<void> {
-    const now = performance.now()
+    const sinceMs = performance.now() - (this.#askedAtMs ?? Number.NEGATIVE_INFINITY)
+    if (sinceMs < AGAIN_MS) return
+    // Before it says anything it takes away what another life has left.
+    if (!(await postmasterStatus(this.#directory, this.#postmaster.pid))) return
     const path = join(this.#directory, PROMOTE_FILE)
-    if (this.#askedAtMs === undefined) {
-      // From then on it replays, and files of another life are gone.
-      if ((await postmasterStatus(this.#directory, this.#postmaster.pid)) !== 'standby') return
+    if (!(await isThere(path))) {
+      if (sinceMs < TAKEN_MS) return
       await writeFile(path, '')
-    } else {
-      if (now - this.#askedAtMs < AGAIN_MS) return
-      if (!(await isThere(path))) return
     }
-    this.#askedAtMs = now
+    this.#askedAtMs = performance.now()
     this.#postmaster.signal('SIGUSR1')
   }
 }
