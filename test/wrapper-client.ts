@@ -73,10 +73,13 @@ for (const end = performance.now() + GIVE_UP_MS; performance.now() < end; ) {
     if (acknowledged === 10) say({ inserting: acknowledged })
   } catch (error) {
     const name = error instanceof Error ? error.constructor.name : String(error)
-    const failedOver = name === 'FailoverSuccessError' ? await whoAnswers() : null
-    if (failedOver !== null) await client.query('INSERT INTO inserted VALUES (-1)')
-    const { rows } = await client.query('SELECT count(DISTINCT n)::int AS there FROM inserted WHERE n >= 0')
-    say({ error: name, failedOver, acknowledged, there: rows[0].there })
+    if (name !== 'FailoverSuccessError') say({ error: name, why: String(error) })
+    else {
+      const failedOver = await whoAnswers()
+      await client.query('INSERT INTO inserted VALUES (-1)')
+      const { rows } = await client.query('SELECT count(DISTINCT n)::int AS there FROM inserted WHERE n >= 0')
+      say({ error: name, failedOver, acknowledged, there: rows[0].there })
+    }
     break
   }
 }
