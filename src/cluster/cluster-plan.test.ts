@@ -394,6 +394,17 @@ describe('a cluster to which anything happens', () => {
     assert(seen.failovers > seen.lives / 5, 'hardly anything happened')
   })
 
+  it('is not given to an instance that is being deleted, also when that is asked for', () => {
+    const world = new ClusterWorld(new Random(1))
+    world.createCluster(3)
+    assert(world.passUntil(() => isSettled(world), SETTLED_MS_MAX) !== undefined)
+    const { writer } = world.cluster ?? {}
+    const reader = world.instances.find(({ name }) => name !== writer)?.name ?? ''
+    world.ask((control) => control.deleteInstance(reader))
+    world.ask((control) => control.failoverCluster('demo', reader))
+    assert.equal(world.cluster?.writer, writer)
+  })
+
   it('promotes nobody for what is no fault of the writer: storage, or the control plane itself', () => {
     const harmless = [
       'loseStorage',

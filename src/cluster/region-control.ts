@@ -321,7 +321,9 @@ export class RegionControl implements ControlPlane {
   failoverCluster(name: string, target: string | null): Cluster {
     const record = this.#ready(name)
     const instances = this.#store.instancesOf(name)
-    const readers = instances.filter((each) => each.name !== record.writer && isAvailable(each, this.seen))
+    const readers = instances.filter(
+      (each) => each.name !== record.writer && each.stage === 'live' && isAvailable(each, this.seen),
+    )
     const to = instances.find((each) => each.name === (target ?? this.#promotable(record, instances)))
     if (to === undefined && target !== null) no('InstanceNotFound', `DBInstance ${target} not found.`)
     if (to === undefined) no('ClusterState', `DB cluster ${name} has no reader that could be promoted.`)
