@@ -69,7 +69,7 @@ export function settingsOf(args: readonly string[], log: (line: string) => void)
     readers: whole('readers', values.readers, 4),
     seconds: whole('seconds', values.seconds, quick ? 5 : 10),
     rounds: whole('rounds', values.rounds, quick ? 1 : 3),
-    gib: positive('gib', values.gib, 1),
+    gib: positive('gib', values.gib, quick ? 0.25 : 1),
     memoryMib,
     buffersBytes: memoryMib * MIB * BUFFERS_SHARE,
     log,
