@@ -31,7 +31,7 @@ import { RunningEngine } from './running-engine.ts'
 import { serverCommand } from './server-command.ts'
 import { OPENING, type ServerReport, type ServerTold, STATUS_FENCED } from './server-report.ts'
 import type { InstanceSettingsFile } from './settings-file.ts'
-import { writeTopology } from './topology.ts'
+import { type TopologyMember, writeTopology } from './topology.ts'
 
 const MIB = 1 << 20
 
@@ -73,6 +73,7 @@ export class Instance {
   #engineEnded: (reason: string) => void = () => {}
   /** While it answers queries. */
   #running: RunningEngine | undefined
+  #topology: Promise<void> = Promise.resolve()
 
   /**
    * @param onReport is told each change, and twice a second how it is
@@ -301,8 +302,7 @@ export class Instance {
       case 'login':
         return this.#engine?.postgres.session((query) => ensureMaster(query, command))
       case 'topology':
-        if (this.#engine === undefined) return
-        return writeTopology(runFolder(this.#settings.folder), command.members, engineAccount())
+        return this.#writeTopology(command.members)
       case 'crash':
         return this.#crash(command.what)
       case 'stall':
@@ -311,6 +311,15 @@ export class Instance {
       case 'taken':
         return this.#running?.taken(command.id, command.problem)
     }
+  }
+
+  /** One after the other: the last that was told stays. */
+  #writeTopology(members: readonly TopologyMember[]): Promise<void> {
+    const write = async (): Promise<void> => {
+      if (this.#engine !== undefined) await writeTopology(runFolder(this.#settings.folder), members, engineAccount())
+    }
+    this.#topology = this.#topology.then(write, write)
+    return this.#topology
   }
 
   /** Fault injection: whatever it takes to go on is done by those who notice. */
