@@ -13,7 +13,13 @@ import {
   socketFile,
   writeConfiguration,
 } from './configuration.ts'
-import { checkDataDirectory, clearStalePid, needsRecovery, postmasterStatus, setStandby } from './data-directory.ts'
+import {
+  checkDataDirectory,
+  clearStalePid,
+  mayRecoverByPromotion,
+  postmasterStatus,
+  setStandby,
+} from './data-directory.ts'
 import { type EngineState, mayBecome, type StopMode } from './engine-state.ts'
 import { pruneLogs } from './log.ts'
 import { Postmaster } from './postmaster.ts'
@@ -64,7 +70,7 @@ export class PostgresEngine {
   #state: EngineState = { name: 'stopped' }
   #postmaster: Postmaster | undefined
   #configuration: Configuration | undefined
-  /** A standby refuses what a recovery does not, such as to be smaller than who wrote the log: then the next try is one. */
+  /** A standby may refuse what a recovery does not, such as a slot of logical replication: then the next try is one. */
   #mayPromote = true
 
   /** @param onState is told each change, such as a crash; it must not throw */
@@ -123,7 +129,7 @@ export class PostgresEngine {
     const { version } = binaries
     await writeConfiguration(configuration, { ...configuration, major: version.major }, folders, account)
     const isStandby = configuration.primary !== undefined
-    const isPromoted = !isStandby && this.#mayPromote && (await needsRecovery(dataDirectory))
+    const isPromoted = !isStandby && this.#mayPromote && (await mayRecoverByPromotion(dataDirectory))
     await setStandby(dataDirectory, isStandby || isPromoted, account)
     // Nobody listens there: whoever did, would work in the data directory.
     const socket = socketFile(folders, configuration.port)
@@ -138,6 +144,8 @@ export class PostgresEngine {
       dataDirectory,
       logFolder: folders.logs,
       account,
+      // Nobody gets in before it is promoted, to be told that he may only read; nor has it to be as large as who wrote the log.
+      settings: isPromoted ? { hot_standby: 'off' } : {},
     })
     return { postmaster, promotion: isPromoted ? new Promotion(dataDirectory, postmaster) : undefined }
   }
@@ -148,17 +156,17 @@ export class PostgresEngine {
       if (state.name === 'failed') throw new EngineError('StartFailed', `PostgreSQL did not start: ${state.reason}`)
       if (state.name !== 'starting') throw new EngineError('StartFailed', STOPPED_MEANWHILE)
       await promotion?.push()
-      if (await this.#isReady(postmaster, promotion !== undefined)) return
+      if (await this.#isReady(postmaster)) return
     }
     await this.kill()
     throw new EngineError('TimedOut', `PostgreSQL did not accept connections within ${deadlineMs / 1000} s`)
   }
 
-  async #isReady({ pid }: Postmaster, isPromoted: boolean): Promise<boolean> {
+  async #isReady({ pid }: Postmaster): Promise<boolean> {
     try {
       if ((await postmasterStatus(this.#place.dataDirectory, pid)) !== 'ready') return false
-      const [row] = await this.#ask((query) => query('SELECT pg_is_in_recovery() AS standby'), READY_TRY_MS)
-      return this.#state.name === 'starting' && !(isPromoted && row?.standby === true)
+      await this.#ask((query) => query('SELECT 1'), READY_TRY_MS)
+      return this.#state.name === 'starting'
     } catch (error) {
       // It may be ending: its log, which comes with the state, is more telling than what it says meanwhile.
       if (this.#state.name !== 'starting' || isNotAccepting(error)) return false

@@ -18,6 +18,8 @@ export interface PostmasterPlace {
   readonly dataDirectory: string
   readonly logFolder: string
   readonly account: Account | undefined
+  /** For this start only; they win over the file. */
+  readonly settings?: Readonly<Record<string, string>>
 }
 
 /** Between a signal and the end of a process; uninterruptible waits for a dead mount are the only reason for more. */
@@ -71,7 +73,9 @@ export class Postmaster {
     const startedMs = Date.now()
     const log = await open(startupLog(place.logFolder), 'w', 0o640)
     try {
-      const engine = [place.program, '-D', place.dataDirectory, '-c', `config_file=${place.configurationFile}`]
+      const settings = { config_file: place.configurationFile, ...place.settings }
+      const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+      const engine = [place.program, '-D', place.dataDirectory, ...options]
       // Where an ordinary user mounts, in namespaces of its own, we have privileges that the engine must not have.
       const child = spawn('setpriv', ['--pdeathsig', 'QUIT', '--ambient-caps', '-all', '--', ...engine], {
         // A session of its own: Ctrl-C in our terminal is for us, and we stop the engine in order.
