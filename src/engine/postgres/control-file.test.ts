@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import {
   crc32c,
+  isConsistentBeforeItsEnd,
   newSystemIdentifier,
   setSystemIdentifier,
   setWalIdentifier,
@@ -56,6 +57,15 @@ describe('the state of a database system', () => {
       file.writeUInt32LE(state, 16)
       file.writeUInt32LE(crc32c(file.subarray(0, 296)), 296)
       assert.equal(wasShutDown(file), state === 1)
+    }
+  })
+
+  it('says whether a standby would take it for consistent before the end of its log', () => {
+    for (const from of [0n, 0x177_e0a0n]) {
+      const file = Buffer.alloc(8192)
+      file.writeBigUInt64LE(from, 136)
+      file.writeUInt32LE(crc32c(file.subarray(0, 296)), 296)
+      assert.equal(isConsistentBeforeItsEnd(file), from !== 0n)
     }
   })
 })

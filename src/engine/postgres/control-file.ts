@@ -51,6 +51,18 @@ export function wasShutDown(controlFile: Buffer): boolean {
   return controlFile.readUInt32LE(STATE_AT) === SHUT_DOWN
 }
 
+/** `minRecoveryPoint`, at the same place from 14 to 18. */
+const CONSISTENT_FROM_AT = 136
+
+/**
+ * Whether a standby would take pages for consistent from somewhere in the log on, and not at its end only: those of a
+ * standby, and those of a primary that was promoted and has not written a checkpoint since.
+ */
+export function isConsistentBeforeItsEnd(controlFile: Buffer): boolean {
+  findChecksum(controlFile)
+  return controlFile.readBigUInt64LE(CONSISTENT_FROM_AT) !== 0n
+}
+
 export function setSystemIdentifier(controlFile: Buffer, identifier: bigint): void {
   const checksumAt = findChecksum(controlFile)
   controlFile.writeBigUInt64LE(identifier, 0)

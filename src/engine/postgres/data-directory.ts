@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { Account } from '../account.ts'
 import { EngineError } from '../engine-error.ts'
 import {
+  isConsistentBeforeItsEnd,
   newSystemIdentifier,
   setSystemIdentifier,
   setWalIdentifier,
@@ -176,10 +177,15 @@ export async function setStandby(directory: string, standby: boolean, account: A
   if (account !== undefined) await chown(path, account.uid, account.gid)
 }
 
-/** Whether there is something to recover, as the control file says; what is wrong with that is the engine's to say. */
-export async function needsRecovery(directory: string): Promise<boolean> {
+/**
+ * Whether there is something to recover, and that may end by promotion, as the control file says; what is wrong with that
+ * is the engine's to say. Not after a promotion without a checkpoint: what was dropped or cut off since is gone already, and
+ * a standby does not stand that once it takes itself for consistent, which it then does where the promotion was.
+ */
+export async function mayRecoverByPromotion(directory: string): Promise<boolean> {
   try {
-    return !wasShutDown(await readFile(join(directory, CONTROL_FILE)))
+    const controlFile = await readFile(join(directory, CONTROL_FILE))
+    return !wasShutDown(controlFile) && !isConsistentBeforeItsEnd(controlFile)
   } catch {
     return false
   }
