@@ -63,6 +63,8 @@ export async function borealisOutages(settings: FailoverSettings): Promise<Outag
   await bulkLoad(await reachOfWriter(home), scale)
   const superuser = await home.superuser(CLUSTER)
   await superuser.query(`${PROBE_SCHEMA}; GRANT ALL ON probe TO postgres`)
+  // What is replayed is to be of the load that is measured, not of the one that made the tables.
+  await superuser.query('CHECKPOINT')
   await superuser.end()
   log(`borealis: loaded scale ${scale}`)
   const names = await EndpointNames.of(home, CLUSTER)
@@ -124,6 +126,7 @@ export async function plainOutages(settings: FailoverSettings): Promise<Outages[
     await bulkLoad(cluster.reach, scale)
     const client = await connectTo(cluster.reach)
     await client.query(PROBE_SCHEMA)
+    await client.query('CHECKPOINT')
     client.drop()
     log(`ext4: loaded scale ${scale}`)
     const measure = async (
