@@ -269,6 +269,14 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     find: 'if (scl < best) return false',
     replace: '',
   }),
+  rounds({
+    name: 'where logs began before a pause',
+    rule: 'Layers are copied, or a log begun anew, by where the logs of peers begin now.',
+    find: `    this.#asked.clear()
+    // Where their logs begin moves on: what was so before the pause may be below what has been pulled since.
+    this.#logFrom = undefined`,
+    replace: '    this.#asked.clear()',
+  }),
   doubt({
     name: 'tail does not wait for who is away',
     rule: 'A tail keeps its log until all full members have it in layers.',

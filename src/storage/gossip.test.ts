@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { LoneNode, STATE } from '../../test/lone-node.ts'
+import { LoneNode, recordAfter, STATE } from '../../test/lone-node.ts'
 import { SIX } from '../../test/six-members.ts'
 import type { Calls, SegmentReport } from '../protocol/calls.ts'
 import { groupIndex, type Lsn, lsn, nodeId, ZERO_LSN } from '../protocol/lsn.ts'
@@ -60,5 +60,24 @@ describe('a round of gossip', () => {
       const one = (address: string) => pulled(address, ZERO_LSN, address < 'e' ? more : {})
       assert.equal(stateAfter(one), 'suspect', JSON.stringify(more))
     }
+  })
+
+  it('asks for layers once nobody has the log that is missing, wherever logs began when it was first missed', () => {
+    const first = recordAfter(ZERO_LSN, 3, 9)
+    const second = recordAfter(first.lsn, 4, 9)
+    const lone = new LoneNode()
+    lone.configure()
+    lone.node.repairs.demand(lone.node.table.need(STATE.volume, groupIndex(0)))
+    lone.node.tick()
+    const withLogFrom = (logFrom: Lsn) => (address: string) => ({ ...pulled(address, second.lsn), logFrom })
+    assert.equal(lone.answerPeers(withLogFrom(first.lsn)), 1)
+    lone.append({}, first)
+    lone.commit()
+    while (lone.answerPeers(withLogFrom(first.lsn)) > 0);
+    assert.equal(lone.node.counters.rebuilds, undefined, 'the log from here on is there')
+    lone.nowMs += 200
+    lone.node.tick()
+    while (lone.node.counters.rebuilds === undefined && lone.answerPeers(withLogFrom(second.lsn)) > 0);
+    assert.equal(lone.node.counters.rebuilds, 1)
   })
 })

@@ -51,7 +51,7 @@ export class Gossip {
   readonly #answers = new Map<number, Lsn>()
   #epoch = 0
   readonly #asked = new Set<number>()
-  /** The least LSN above which some member that answered `LogCollected` still has the log. */
+  /** Of those asked since the last pause that have no log from here on, the least LSN above which one of them has it. */
   #logFrom: Lsn | undefined
   readonly #flushedAt = new Map<string, Lsn>()
   #demanded = false
@@ -103,6 +103,8 @@ export class Gossip {
     this.#state = 'pausing'
     this.#pausedUntilMs = this.#host.now() + RETRY_MS
     this.#asked.clear()
+    // Where their logs begin moves on: what was so before the pause may be below what has been pulled since.
+    this.#logFrom = undefined
   }
 
   /** The member to ask next: the one known to be furthest ahead, else one that has not been asked. */
@@ -235,7 +237,6 @@ export class Gossip {
       const quorum = satisfied(readQuorum(this.#segment.config), (m) => this.#answers.has(m))
       if (kind === 'full') this.#host.needsLayers(this.#segment)
       else if (quorum) this.#segment.restartLog(this.#logFrom)
-      this.#logFrom = undefined
     }
     this.#pause()
   }
