@@ -1,4 +1,5 @@
 /** Looks at a simulated disk from outside of its machine: nothing that is done here changes it, and no time passes. */
+import { type Lsn, ZERO_LSN } from '../src/protocol/lsn.ts'
 import type { Disk, DiskFile } from '../src/storage/disk.ts'
 import { BlockRanges } from '../src/storage/layers/block-ranges.ts'
 import { LayerCache } from '../src/storage/layers/layer-cache.ts'
@@ -45,6 +46,10 @@ function observed(disk: SimDisk): Disk {
     syncFolder: nothing,
   }
 }
+
+/** How far a segment has everything in layers on a disk. */
+export const flushedOnDisk = (disk: SimDisk, { volume, group }: SegmentIdentity): Lsn =>
+  readManifest(observed(disk), segmentFolder(volume, group))?.flushed ?? ZERO_LSN
 
 /**
  * The blocks of a segment that cannot be read from a disk, whether or not anybody has noticed.

@@ -115,6 +115,24 @@ describe('the fault atlas', () => {
     assert.equal(atlas.keepsBlocks, false)
   })
 
+  it('counts a full copy that is behind as long as a tail is left that has the log', () => {
+    const lost = new BlockRanges()
+    const atlas = new FaultAtlas(
+      () => [GROUP],
+      3,
+      (_, { node }) => (node === 'e' ? new BlockRanges() : lost),
+      (_, { node }, tails) => node !== 'e' || tails.some((tail) => tail.node === 'b' || tail.node === 'd'),
+    )
+    assert.equal(hit(atlas, 'b'), true)
+    lost.add(0, 4)
+    assert.equal(atlas.keepsBlocks, true, 'e gets what it lacks from d, and gives the others their blocks')
+    assert.equal(atlas.mayDamage(nodeId('d')), false)
+    assert.equal(atlas.mayDamage(nodeId('f')), true, 'f does not have that log')
+    atlas.healed('vol/0', SIX[1] as Member)
+    assert.equal(hit(atlas, 'd'), true)
+    assert.equal(hit(atlas, 'b'), false)
+  })
+
   it('notices when it was not asked', () => {
     const atlas = new FaultAtlas(() => [GROUP])
     for (const name of 'ace') atlas.damaged(nodeId(name))

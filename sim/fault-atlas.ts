@@ -4,7 +4,8 @@
  * read quorum (three of six, a full one among them) is always left, in every set of its membership.
  *
  * Damage in layers concerns the blocks that it hits, and no more: every block has to be left on some full copy that is
- * good. So all full copies of a group may be damaged at once, in different blocks.
+ * good. So all full copies of a group may be damaged at once, in different blocks. A full copy that is behind has the
+ * blocks as they were: it counts as long as a tail is left from which it can get the log that it lacks.
  *
  * A copy is not good from the moment it is damaged or loses what it acknowledged until it was seen to be whole again;
  * a new member is not good until it has caught up. A node that is merely down, cut off or slow still has its copy.
@@ -40,6 +41,9 @@ function keepsQuorums(config: GroupConfig, isGood: (member: number) => boolean):
 /** The blocks of a copy that cannot be read. */
 export type BlocksLost = (group: AtlasGroup, copy: Copy) => BlockRanges
 
+/** Whether a full copy has all that was acknowledged, or can get what it lacks from one of these tails. */
+export type CanCatchUp = (group: AtlasGroup, copy: Copy, tails: readonly Copy[]) => boolean
+
 /** What two sets of blocks have in common. */
 function common(a: Iterable<BlockRange>, b: Iterable<BlockRange>): BlockRanges {
   const both = new BlockRanges()
@@ -55,16 +59,23 @@ function common(a: Iterable<BlockRange>, b: Iterable<BlockRange>): BlockRanges {
 export class FaultAtlas {
   readonly #groups: () => readonly AtlasGroup[]
   readonly #blocksLost: BlocksLost
+  readonly #canCatchUp: CanCatchUp
   /** Copies that are not good, by `copyKey`. */
   readonly #bad = new Set<string>()
   /** How many members of a group may be bad at once, at most: below what a quorum would bear when a run is to be mild. */
   readonly #badMax: number
 
   /** @param groups all protection groups of all volumes, as the registry has them now */
-  constructor(groups: () => readonly AtlasGroup[], badMax = 3, blocksLost: BlocksLost = () => new BlockRanges()) {
+  constructor(
+    groups: () => readonly AtlasGroup[],
+    badMax = 3,
+    blocksLost: BlocksLost = () => new BlockRanges(),
+    canCatchUp: CanCatchUp = () => true,
+  ) {
     this.#groups = groups
     this.#badMax = badMax
     this.#blocksLost = blocksLost
+    this.#canCatchUp = canCatchUp
   }
 
   isGood(group: string, copy: Copy): boolean {
@@ -103,12 +114,14 @@ export class FaultAtlas {
   keepsBlocksOf(group: AtlasGroup, isLeft: (member: number) => boolean): boolean {
     const { members, sets } = group.config
     return sets.every((set) => {
-      const left = set.map((index) => ({ index, ...(members[index] as (typeof members)[number]) }))
-      const lost = left
-        .filter(({ index, kind }) => kind === 'full' && isLeft(index))
-        .map((copy) => this.#blocksLost(group, copy))
-      const [first, ...others] = lost
-      return first === undefined || others.reduce((both, next) => common(both, next), first).isEmpty
+      const left = set.filter(isLeft).map((index) => members[index] as (typeof members)[number])
+      const full = left.filter(({ kind }) => kind === 'full')
+      const isLost = (copies: readonly Copy[]): boolean => {
+        const [first, ...others] = copies.map((copy) => this.#blocksLost(group, copy))
+        return first !== undefined && !others.reduce(common, first).isEmpty
+      }
+      const tails = left.filter(({ kind }) => kind === 'tail')
+      return !isLost(full) && !isLost(full.filter((copy) => this.#canCatchUp(group, copy, tails)))
     })
   }
 

@@ -4,10 +4,11 @@ import { type Lsn, nodeId, type VolumeId } from '../src/protocol/lsn.ts'
 import type { BlockRanges } from '../src/storage/layers/block-ranges.ts'
 import type { SegmentIdentity } from '../src/storage/layers/layer-file.ts'
 import { DEFAULT_NODE_OPTIONS } from '../src/storage/node-options.ts'
+import type { Segment } from '../src/storage/segment.ts'
 import { createStorageNode, StorageNode } from '../src/storage/storage-node.ts'
 import type { FleetNode } from '../src/volume/placement.ts'
 import { SimDisk } from './disk.ts'
-import { blocksLost, isLayerFile } from './disk-observer.ts'
+import { blocksLost, flushedOnDisk, isLayerFile } from './disk-observer.ts'
 import { SimCrash } from './effects.ts'
 import type { Copy, FaultAtlas } from './fault-atlas.ts'
 import type { Network } from './network.ts'
@@ -156,6 +157,27 @@ export class SimFleet {
   /** The blocks of a copy that cannot be read, whether its node is up or not. */
   blocksLost(segment: SegmentIdentity, copy: Copy): BlockRanges {
     return blocksLost(this.hostOf(copy.node).options.disk, segment)
+  }
+
+  /**
+   * Whether a full copy has all that was acknowledged, or can get what it lacks from one of these tails. Full copies that
+   * are ahead of it do not count: they may let go of their log as soon as they have it in layers.
+   */
+  canCatchUp(segment: SegmentIdentity, copy: Copy, tails: readonly Copy[]): boolean {
+    const end = this.#options.groupEnd(segment.volume, segment.group)
+    // Of one that is down only layers are seen.
+    const at = this.#segmentOf(segment, copy)?.scl ?? flushedOnDisk(this.hostOf(copy.node).options.disk, segment)
+    if (at >= end) return true
+    return tails.some((tail) => {
+      const held = this.#segmentOf(segment, tail)
+      return held !== undefined && held.log.from <= at && held.scl >= end
+    })
+  }
+
+  /** A copy, while its node is up. */
+  #segmentOf({ volume, group }: SegmentIdentity, { node, incarnation }: Copy): Segment | undefined {
+    const found = this.nodeOf(this.hostOf(node))
+    return found?.incarnation === incarnation ? found.table.get(volume, group) : undefined
   }
 
   /** Whether a node's disk is sound, or will be: damage of layers is no matter of the node, but of blocks. */

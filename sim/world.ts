@@ -88,6 +88,7 @@ export class World {
       () => this.watch.groups(),
       swarm.badCopiesMax,
       ({ segment }, copy) => this.fleet.blocksLost(segment, copy),
+      ({ segment }, copy, tails) => this.fleet.canCatchUp(segment, copy, tails),
     )
     this.fleet = new SimFleet({
       stage,

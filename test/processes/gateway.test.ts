@@ -323,7 +323,12 @@ describe('the gateway', () => {
     // Its last thread may be a moment later.
     await until('nobody listens', () =>
       opened(READERS).then(
-        () => false,
+        (socket) => {
+          // By its last thread: it is cut off in a moment.
+          socket.on('error', () => {})
+          socket.destroy()
+          return false
+        },
         ({ code }) => code === 'ECONNREFUSED',
       ),
     )
