@@ -56,6 +56,12 @@ function common(a: Iterable<BlockRange>, b: Iterable<BlockRange>): BlockRanges {
   return both
 }
 
+/** Whether no block is lost on all of some copies. */
+function keepAll(copies: readonly { readonly lost: BlockRanges }[]): boolean {
+  const [first, ...others] = copies.map(({ lost }) => lost)
+  return first === undefined || others.reduce(common, first).isEmpty
+}
+
 export class FaultAtlas {
   readonly #groups: () => readonly AtlasGroup[]
   readonly #blocksLost: BlocksLost
@@ -115,13 +121,13 @@ export class FaultAtlas {
     const { members, sets } = group.config
     return sets.every((set) => {
       const left = set.filter(isLeft).map((index) => members[index] as (typeof members)[number])
-      const full = left.filter(({ kind }) => kind === 'full')
-      const isLost = (copies: readonly Copy[]): boolean => {
-        const [first, ...others] = copies.map((copy) => this.#blocksLost(group, copy))
-        return first !== undefined && !others.reduce(common, first).isEmpty
-      }
       const tails = left.filter(({ kind }) => kind === 'tail')
-      return !isLost(full) && !isLost(full.filter((copy) => this.#canCatchUp(group, copy, tails)))
+      const full = left
+        .filter(({ kind }) => kind === 'full')
+        .map((copy) => ({ lost: this.#blocksLost(group, copy), counts: this.#canCatchUp(group, copy, tails) }))
+      const certain = full.filter(({ counts }) => counts)
+      // Where none is, as when all are down, what they have in layers has to do.
+      return keepAll(certain.length > 0 ? certain : full)
     })
   }
 
