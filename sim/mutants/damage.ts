@@ -15,6 +15,7 @@ const column = of('layers/column.ts', 'src/storage/layers/column.test.ts')
 const history = of('layers/history.ts', 'src/storage/layers/column.test.ts')
 const source = of('column-source.ts', 'test/features/history.test.ts')
 const repair = of('column-repair.ts', 'test/features/history.test.ts')
+const detaching = of('materialise.ts', 'test/features/history.test.ts')
 const copy = of('layer-copy.ts', 'test/features/damage.test.ts')
 const segment = of('segment.ts', 'test/features/damage.test.ts')
 const repairs = of('repairs.ts', 'test/features/damage.test.ts')
@@ -68,6 +69,12 @@ export const DAMAGE_MUTANTS: readonly Mutant[] = [
     name: 'column without the grant of its source',
     rule: 'A collected LSN is refused.',
     find: 'segment.volume.adoptGrant(answer.grant)',
+    replace: '',
+  }),
+  detaching({
+    name: 'source with an ancestor left waiting',
+    rule: 'A copy that was detached gets its blocks from one that was not, once that is detached as well.',
+    find: "peers.call(address, 'materialise', { volume: volume.state.volume, group }, () => {})",
     replace: '',
   }),
   copy({

@@ -14,6 +14,7 @@ import { type BlockRange, BlockRanges } from './layers/block-ranges.ts'
 import { ColumnWriter } from './layers/column.ts'
 import { type HistoryCursor, readHistoryPage } from './layers/history.ts'
 import { LAYER_TARGET_BYTES } from './layers/layer-writer.ts'
+import { awaitDetached } from './materialise.ts'
 import type { PeerCalls } from './peer-calls.ts'
 import type { Segment } from './segment.ts'
 
@@ -189,7 +190,7 @@ export class ColumnRepair {
       throw new VolumeError('Conflict', 'the segment has changed')
     if (!isSame(answer.below, segment.below)) {
       if (answer.below === null) this.#host.rebuild(segment)
-      else throw new VolumeError('Conflict', 'the source has not been detached yet')
+      else throw awaitDetached(segment, this.#source as Member, this.#host.peers)
       return
     }
     if (answer.next < column.cursor.block || answer.next > column.range.to)

@@ -12,6 +12,7 @@ import type { Disk, DiskFile } from './disk.ts'
 import { type LayerManifest, type LayerRef, parseLayerManifest } from './layers/layer-ref.ts'
 import { LayerSet } from './layers/layer-set.ts'
 import { scrub } from './layers/scrub.ts'
+import { awaitDetached } from './materialise.ts'
 import type { PeerCalls } from './peer-calls.ts'
 import type { Segment } from './segment.ts'
 
@@ -113,7 +114,7 @@ export class LayerCopy {
   #begin(source: LayerSource): void {
     // Layers that an ancestor shows through are no substitute for those of a detached branch.
     if (source.below !== null && this.#segment.below === null)
-      throw new VolumeError('Conflict', 'the source has not been detached yet')
+      throw awaitDetached(this.#segment, this.#source as Member, this.#host.peers)
     const manifest = parseLayerManifest(source.layers)
     this.#listing = { source, manifest }
     this.#names.clear()

@@ -109,6 +109,25 @@ describe('the history of a block', () => {
     assert.equal((await ask()).after, 0)
   })
 
+  it('is had from copies that still show their ancestor, though whoever detached the branch is gone', async () => {
+    using fleet = await LocalFleet.start({ node: NO_SCRUB })
+    const { volumes } = fleet.client()
+    const { writer: parent } = await withBlocks(fleet)
+    const branch = await volumes.open(await volumes.branch(parent.volume.volume))
+    await writeDurably(branch, put(3, 99))
+    const [a, b, c] = copiesOf(fleet, branch)
+    // Detaching came as far as one of them.
+    a.node.work.wantMaterialised(segmentOn(a, branch))
+    await fleet.until('it was detached', () => segmentOn(a, branch).below === null)
+    await flushOn(fleet, a, branch)
+    assert.ok([b, c].every((node) => segmentOn(node, branch).below !== null))
+    spoilBlock(a, branch, 5)
+    assert.equal(readOn(a, branch, 5), 'Corrupt')
+    await fleet.until('it was mended', () => segmentOn(a, branch).isWhole)
+    assert.equal(readOn(a, branch, 5), 6)
+    assert.equal(readOn(a, branch, 3), 99)
+  })
+
   it('is asked of full copies alone, for blocks that there are', async () => {
     using fleet = await LocalFleet.start({ node: NO_SCRUB })
     const client = fleet.client()
