@@ -127,16 +127,18 @@ export class LoneNode {
   }
 
   /**
-   * A peer answers everything that it was asked.
+   * Peers answer all questions of one kind that they were asked; others still wait for an answer.
    * @returns how many questions there were
    */
-  answerPeers(answer: (address: string) => unknown): number {
-    const asked = this.#asked
-    this.#asked = []
-    for (const { address, message } of asked) {
-      this.#send(encodeResult(readCall(message.subarray(1)).request, answer(address)))
-    }
-    return asked.length
+  answerPeers(answer: (address: string) => unknown, method: Method = 'pull'): number {
+    const asked = this.#asked.map(({ address, message }) => ({ address, message, call: readCall(message.subarray(1)) }))
+    const [answered, waiting] = [
+      asked.filter((a) => a.call.method === method),
+      asked.filter((a) => a.call.method !== method),
+    ]
+    this.#asked = waiting
+    for (const { address, call } of answered) this.#send(encodeResult(call.request, answer(address)))
+    return answered.length
   }
 
   commit(): void {

@@ -24,6 +24,8 @@ const layerChain = of('layers/chain.ts', 'src/storage/layers/read-block.test.ts'
 const collect = of('layers/collect.ts', 'test/features/retention.test.ts')
 const rounds = of('gossip.ts', 'src/storage/gossip.test.ts')
 const doubt = of('gossip.ts', 'test/features/doubt.test.ts')
+const wantOfLog = of('repairs.ts', 'src/storage/gossip.test.ts')
+const ended = of('layer-copy.ts', 'src/storage/gossip.test.ts')
 const retention = of('segment.ts', 'test/features/retention.test.ts')
 const cuts = of('segment.ts', 'src/storage/truncations.test.ts')
 
@@ -276,6 +278,26 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     // Where their logs begin moves on: what was so before the pause may be below what has been pulled since.
     this.#logFrom = undefined`,
     replace: '    this.#asked.clear()',
+  }),
+  wantOfLog({
+    name: 'layers waited for that are not needed',
+    rule: 'A copy that lacked log alone is whole again when that has come, and gives others what they lack.',
+    find: 'complete: (of) => this.#endRebuildForLog(of)',
+    replace: 'complete: () => {}',
+  }),
+  wantOfLog({
+    name: 'layers that are needed given up',
+    rule: 'A rebuild that is not for want of log alone ends with other layers.',
+    find: `    this.#lackingLog.delete(segment)
+    if (this.#copies.has(segment)) return`,
+    replace: '    if (this.#copies.has(segment)) return',
+  }),
+  ended({
+    name: 'answer to a copy that was ended',
+    rule: 'Layers are not replaced by a copy that was given up.',
+    find: `        if (this.#state === 'done') return
+        if ('error' in answer) this.#failed()`,
+    replace: "        if ('error' in answer) this.#failed()",
   }),
   doubt({
     name: 'tail does not wait for who is away',

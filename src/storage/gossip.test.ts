@@ -4,6 +4,8 @@ import { LoneNode, recordAfter, STATE } from '../../test/lone-node.ts'
 import { SIX } from '../../test/six-members.ts'
 import type { Calls, SegmentReport } from '../protocol/calls.ts'
 import { groupIndex, type Lsn, lsn, nodeId, ZERO_LSN } from '../protocol/lsn.ts'
+import { LayerSet } from './layers/layer-set.ts'
+import type { Segment } from './segment.ts'
 
 /** What a peer whose log begins at `scl`, as the rest of it is in layers, says when it is asked for log. */
 function pulled(address: string, scl: Lsn, more: Partial<SegmentReport> = {}): Calls['pull']['value'] {
@@ -79,5 +81,63 @@ describe('a round of gossip', () => {
     lone.node.tick()
     while (lone.node.counters.rebuilds === undefined && lone.answerPeers(withLogFrom(second.lsn)) > 0);
     assert.equal(lone.node.counters.rebuilds, 1)
+  })
+})
+
+describe('a rebuild for want of log', () => {
+  const first = recordAfter(ZERO_LSN, 3, 9)
+  const second = recordAfter(first.lsn, 4, 9)
+  const allBehindLayers = (address: string) => pulled(address, second.lsn)
+
+  /** A full segment that asks for layers, as no peer in reach has the log that it lacks. */
+  function rebuilding(): { readonly lone: LoneNode; readonly segment: Segment } {
+    const lone = new LoneNode()
+    lone.configure()
+    const segment = lone.node.table.need(STATE.volume, groupIndex(0))
+    lone.node.repairs.demand(segment)
+    lone.node.tick()
+    while (lone.answerPeers(allBehindLayers) > 0);
+    assert.equal(segment.state, 'rebuilding')
+    return { lone, segment }
+  }
+
+  /** The log comes from somebody else, and a round of gossip passes. */
+  function take(lone: LoneNode, ...records: readonly { readonly bytes: Uint8Array }[]): void {
+    lone.append({}, ...records)
+    lone.commit()
+    lone.nowMs += 200
+    lone.node.tick()
+    while (lone.answerPeers(allBehindLayers) > 0);
+  }
+
+  it('ends once the log has come after all, as those with layers may need this copy to mend their own', () => {
+    const { lone, segment } = rebuilding()
+    take(lone, first)
+    assert.equal(segment.state, 'rebuilding', 'some is still missing')
+    take(lone, second)
+    assert.equal(segment.state, 'active')
+    assert.equal(segment.scl, second.lsn)
+  })
+
+  it('changes nothing when it has ended, whatever answers are still to come', () => {
+    const { lone, segment } = rebuilding()
+    lone.nowMs += 10
+    lone.node.tick()
+    take(lone, first, second)
+    const { generation } = segment
+    const layers = LayerSet.emptyManifest()
+    const grant = { cutoff: ZERO_LSN, pins: [], grantVersion: 0 }
+    const source = { grant, flushed: second.lsn, completeTo: second.lsn, below: null, layers }
+    assert.ok(lone.answerPeers(() => source, 'layers') > 0)
+    assert.equal(segment.generation, generation)
+    assert.equal(segment.flushed, ZERO_LSN)
+  })
+
+  it('goes on when layers are needed for another reason as well', () => {
+    const { lone, segment } = rebuilding()
+    lone.node.repairs.rebuild(segment)
+    take(lone, first, second)
+    assert.equal(segment.scl, second.lsn)
+    assert.equal(segment.state, 'rebuilding')
   })
 })

@@ -32,6 +32,8 @@ export interface GossipHost {
   received(segment: Segment, records: Uint8Array): void
   /** No member in reach has the log that is missing: blocks have to be copied. */
   needsLayers(segment: Segment): void
+  /** Nothing is missing: log that was, if any, has come after all. */
+  complete(segment: Segment): void
 }
 
 /** `logging`: records arrived and are not durable here yet. */
@@ -228,6 +230,7 @@ export class Gossip {
 
   #conclude(): void {
     this.#state = 'idle'
+    this.#host.complete(this.#segment)
     this.#dropFlushed()
   }
 

@@ -63,6 +63,12 @@ export class LayerCopy {
     if (this.#state === 'waiting' && this.#host.now() >= this.#notBeforeMs) this.#ask()
   }
 
+  /** The layers are not needed any more: what was copied goes, and answers that are still to come change nothing. */
+  end(): void {
+    this.#failed()
+    this.#state = 'done'
+  }
+
   #failed(): void {
     this.#file?.close()
     this.#file = undefined
@@ -105,6 +111,7 @@ export class LayerCopy {
         atLeast: segment.log.from,
       },
       (answer) => {
+        if (this.#state === 'done') return
         if ('error' in answer) this.#failed()
         else this.#guard(() => this.#begin(answer.value))
       },
@@ -156,6 +163,7 @@ export class LayerCopy {
       'layerBytes',
       { volume: volume.state.volume, group, layer: ref.id, offset: this.#offset, length },
       (answer) => {
+        if (this.#state === 'done') return
         if ('error' in answer || answer.attachment.length !== length) {
           this.#failed()
           return

@@ -31,6 +31,8 @@ export class Repairs {
   readonly #host: RepairHost
   readonly #gossip = new Map<Segment, Gossip>()
   readonly #copies = new Map<Segment, LayerCopy>()
+  /** Those that are copied for want of log alone: what they have of layers is as good as it was. */
+  readonly #lackingLog = new Set<Segment>()
   readonly #columns = new Map<Segment, ColumnRepair>()
 
   constructor(host: RepairHost) {
@@ -45,7 +47,8 @@ export class Repairs {
       refusesLog: () => this.#host.refusesLog(),
       now: () => this.#host.now(),
       received: (to, records) => this.#host.received(to, records),
-      needsLayers: (to) => this.rebuild(to),
+      needsLayers: (to) => this.#rebuildForLog(to),
+      complete: (of) => this.#endRebuildForLog(of),
     })
     this.#gossip.set(segment, gossip)
   }
@@ -53,6 +56,7 @@ export class Repairs {
   forget(segment: Segment): void {
     this.#gossip.delete(segment)
     this.#copies.delete(segment)
+    this.#lackingLog.delete(segment)
     this.#endColumns(segment)
   }
 
@@ -88,6 +92,7 @@ export class Repairs {
 
   /** Copies the blocks of a full segment from a peer. */
   rebuild(segment: Segment): void {
+    this.#lackingLog.delete(segment)
     if (this.#copies.has(segment)) return
     this.#host.count('rebuilds')
     this.#endColumns(segment)
@@ -100,6 +105,22 @@ export class Repairs {
       quiesce: (of) => this.#host.quiesce(of),
     })
     this.#copies.set(segment, copy)
+  }
+
+  #rebuildForLog(segment: Segment): void {
+    if (this.#copies.has(segment)) return
+    this.rebuild(segment)
+    this.#lackingLog.add(segment)
+  }
+
+  /** A peer that was away had the log. Those with layers may be damaged, and wait for this segment to be whole. */
+  #endRebuildForLog(segment: Segment): void {
+    if (segment.state !== 'rebuilding' || !this.#lackingLog.delete(segment)) return
+    this.#copies.get(segment)?.end()
+    this.#copies.delete(segment)
+    segment.healed()
+    this.#host.touched(segment)
+    this.mend(segment)
   }
 
   /**
@@ -122,6 +143,7 @@ export class Repairs {
       copy.tick()
       if (copy.state !== 'done') continue
       this.#copies.delete(segment)
+      this.#lackingLog.delete(segment)
       this.#host.touched(segment)
     }
     for (const [segment, repair] of this.#columns) {

@@ -422,8 +422,8 @@ export class Segment {
 
   /** Gossip has shown that nothing is missing. */
   healed(): void {
-    invariant(this.#state === 'suspect', 'only a suspect segment heals')
-    this.persist({ suspect: false })
+    invariant(this.#state !== 'active', 'an active segment has nothing to heal')
+    if (this.#state === 'suspect') this.persist({ suspect: false })
     this.#state = 'active'
   }
 
