@@ -377,6 +377,8 @@ describe('a cluster to which anything happens', () => {
           world.pass(thenMs)
         }
         world.heal()
+        // What was said before that is still acted upon until each has spoken again.
+        world.pass(2000)
         const settledMs = world.passUntil(() => isSettled(world), SETTLED_MS_MAX)
         assert(settledMs !== undefined, `it does not become what is wanted: ${world.picture()}`)
         // It stays so: nobody changes his mind.
